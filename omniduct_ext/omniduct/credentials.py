@@ -1,0 +1,351 @@
+"""Where a username or password comes from, and who asks the person.
+
+A username or password is one of: a value; a callable; a tagged source (``env:VAR``,
+``keyring:service``, ``command:pass show db``); True (ask the person); False (none). A backslash
+before a tag makes it an ordinary value.
+
+Who asks is a `Prompter`. A question has one owner at a time: whoever else needs the same answer
+waits for it, and an owner that is `patient` (a field in the panel) gives its question up to one that
+is not (a cell that cannot go on without the answer).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Literal, Protocol, cast
+
+from omniduct.errors import DuctAuthenticationError, DuctDriverMissing, DuctPromptUnavailable
+
+__all__ = ["Prompter", "Question", "Secret", "Withdrawn", "ask", "is_tagged", "prompting_with", "resolve"]
+
+_TAGS = ("env:", "keyring:", "command:")
+_COMMAND_TIMEOUT = 60.0  # seconds; a password manager may itself be asking the person
+
+
+class Secret:
+    """A text that no repr, str, log line or traceback shows.
+
+    >>> Secret("swordfish")
+    <secret>
+    >>> Secret("swordfish") == "swordfish"
+    True
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text itself."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+    __str__ = __repr__
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Secret):
+            return self._text == other._text
+        return self._text == other
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __reduce__(self) -> str:
+        raise TypeError("a secret is not written anywhere: take it out before you pickle")
+
+    @staticmethod
+    def wrap(value: object) -> object:
+        """A text as a Secret; everything else (True, a callable, None, a Secret) as it is."""
+        return Secret(value) if isinstance(value, str) else value
+
+
+def is_tagged(value: object, tag: str | None = None) -> bool:
+    """Whether a username or password names a source, rather than being the value itself.
+
+    >>> is_tagged("env:DB_PASSWORD"), is_tagged("swordfish"), is_tagged(r"\\env:literally")
+    (True, False, False)
+    """
+    text = value.reveal() if isinstance(value, Secret) else value
+    return isinstance(text, str) and text.startswith(f"{tag}:" if tag else _TAGS)
+
+
+def resolve(
+    raw: object, duct: str, field: str, username: Callable[[], str | None], asker: object = None
+) -> str | None:
+    """The text of a username or password.
+
+    Parameters
+    ----------
+    raw : str, Secret, True, False or None
+        What was configured.
+    duct, field : str
+        For which duct and field, as errors and questions name them.
+    username : callable
+        Gives the name under which ``keyring:`` looks a password up.
+    asker : object, optional
+        For whom it is: those who ask the same for the same one share the answer.
+
+    Raises
+    ------
+    DuctAuthenticationError
+        A source has no value.
+    DuctPromptUnavailable
+        The person has to be asked and there is nobody to ask.
+    """
+    if raw is True:
+        kind: Literal["text", "secret"] = "text" if field == "username" else "secret"
+        return cast(str, ask(Question(duct, field, f"{field.capitalize()} for {duct}", kind, asker)))
+    if raw is None or raw is False:
+        return None
+    text = raw.reveal() if isinstance(raw, Secret) else str(raw)
+    if text.startswith("\\") and is_tagged(text[1:]):
+        return text[1:]
+    if not is_tagged(text):
+        return text
+    tag, _, rest = text.partition(":")
+    return _SOURCES[tag](rest.strip(), duct, field, username)
+
+
+def _from_env(variable: str, duct: str, field: str, _username: Callable[[], str | None]) -> str:
+    try:
+        return os.environ[variable]
+    except KeyError:
+        raise DuctAuthenticationError(
+            f"{duct}: its {field} is env:{variable}, but the environment has no variable {variable}; "
+            "set it before Python starts, or in os.environ"
+        ) from None
+
+
+def _from_keyring(service: str, duct: str, field: str, username: Callable[[], str | None]) -> str:
+    try:
+        import keyring
+        import keyring.errors
+    except ImportError as error:
+        raise DuctDriverMissing(
+            f"{duct}: its {field} is in the keyring, which needs the `keyring` package: "
+            "pip install 'omniduct-ext[keyring]'"
+        ) from error
+    try:
+        if field == "username":
+            credential = keyring.get_credential(service, None)
+            found, wanted = (credential.username if credential else None), "no entry"
+        else:
+            user = username() or ""
+            found, wanted = keyring.get_password(service, user), f"no password of {user!r}"
+    except keyring.errors.KeyringError as error:
+        raise DuctAuthenticationError(
+            f"{duct}: the keyring did not give the {field} of {service!r}: {error}"
+        ) from error.with_traceback(None)
+    if found is None:
+        raise DuctAuthenticationError(
+            f"{duct}: the keyring has {wanted} under {service!r}; set it with: keyring set {service} <username>"
+        )
+    return found
+
+
+def _from_command(command: str, duct: str, field: str, _username: Callable[[], str | None]) -> str:
+    import shlex
+    import subprocess
+
+    complaint = f"{duct}: the command that gives its {field} ({command.split(' ')[0]})"
+    try:
+        done = subprocess.run(shlex.split(command), capture_output=True, text=True, timeout=_COMMAND_TIMEOUT)
+    except (OSError, ValueError) as error:
+        raise DuctAuthenticationError(f"{complaint} cannot be run: {error}") from error.with_traceback(None)
+    except subprocess.TimeoutExpired:
+        raise DuctAuthenticationError(f"{complaint} gave no answer within {_COMMAND_TIMEOUT:.0f} s") from None
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()[-1:] or ["it wrote nothing to stderr"]
+        raise DuctAuthenticationError(f"{complaint} failed with exit code {done.returncode}: {reason[0]}")
+    lines = done.stdout.splitlines()
+    if not lines or not lines[0]:
+        raise DuctAuthenticationError(f"{complaint} printed nothing")
+    return lines[0]
+
+
+_SOURCES = {"env": _from_env, "keyring": _from_keyring, "command": _from_command}
+
+
+@dataclass(frozen=True)
+class Question:
+    """What has to be asked of the person."""
+
+    duct: str
+    field: str
+    text: str
+    kind: Literal["text", "secret", "confirm"]
+    asker: object = None
+
+    @property
+    def key(self) -> tuple[int, str, str]:
+        """What tells questions apart: the same key, the same answer."""
+        return id(self.asker), self.duct, self.field
+
+
+class Withdrawn(Exception):
+    """Raised out of `Prompter.ask` by a patient prompter whose question somebody else took over."""
+
+
+class Prompter(Protocol):
+    """Somebody who can ask the person: a terminal, a notebook cell, a field in the panel."""
+
+    patient: bool
+    """Whether this prompter's questions may be taken over by one that cannot wait."""
+
+    def can_ask(self) -> bool:
+        """Whether the person can be reached from here, now."""
+
+    def ask(self, question: Question) -> str | bool:
+        """Ask, wait, and return the answer (a bool for a ``confirm``)."""
+
+    def withdraw(self, question: Question) -> None:
+        """Stop asking: `ask` raises `Withdrawn`. Only called on a patient prompter."""
+
+
+class TerminalPrompter:
+    """Asks on the terminal that the program runs in."""
+
+    patient = False
+
+    def can_ask(self) -> bool:
+        """Whether standard input is a terminal."""
+        try:
+            return sys.stdin is not None and sys.stdin.isatty()
+        except ValueError:  # closed
+            return False
+
+    def ask(self, question: Question) -> str | bool:
+        """Ask on the terminal; a secret is not echoed."""
+        return ask_with_input(question)
+
+    def withdraw(self, question: Question) -> None:
+        """Never called: a terminal's question stays its own."""
+
+
+def ask_with_input(question: Question) -> str | bool:
+    """Ask through `input` and `getpass`, which in a notebook's kernel go to the cell's own prompt."""
+    import getpass
+
+    if question.kind == "secret":
+        return getpass.getpass(f"{question.text}: ")
+    if question.kind == "text":
+        return input(f"{question.text}: ")
+    while True:
+        answer = input(f"{question.text} [yes/no]: ").strip().lower()
+        if answer in ("yes", "y", "no", "n"):
+            return answer[0] == "y"
+
+
+_chosen: ContextVar[Prompter | None] = ContextVar("omniduct_prompter", default=None)
+
+
+@contextlib.contextmanager
+def prompting_with(prompter: Prompter) -> Iterator[None]:
+    """Within this block questions go to `prompter`."""
+    token = _chosen.set(prompter)
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
+def _prompter() -> Prompter | None:
+    chosen = _chosen.get()
+    if chosen is None and "IPython" in sys.modules:
+        from omniduct.ipython.prompts import notebook_prompter
+
+        chosen = notebook_prompter()
+    if chosen is None:
+        chosen = TerminalPrompter()
+    return chosen if chosen.can_ask() else None
+
+
+class _Asked:
+    """A question under way: who asks it, and the answer for all who wait for it."""
+
+    def __init__(self, question: Question, owner: Prompter) -> None:
+        self.question = question
+        self.owner = owner
+        self.over = threading.Event()
+        self.answer: str | bool | None = None
+
+
+_asked: dict[tuple[int, str, str], _Asked] = {}
+_asked_lock = threading.Lock()
+
+
+def ask(question: Question) -> str | bool:
+    """Ask the person, or wait for the answer when the same is being asked already.
+
+    Raises
+    ------
+    DuctPromptUnavailable
+        There is nobody to ask.
+    """
+    while True:
+        asked, prompter = _own_or_join(question)
+        if prompter is None:
+            asked.over.wait()
+        else:
+            try:
+                _put(asked, prompter)
+            except Withdrawn:
+                continue
+        if asked.answer is not None:
+            return asked.answer
+
+
+def _own_or_join(question: Question) -> tuple[_Asked, Prompter | None]:
+    """The question under way, with the prompter that is to ask it when that is for this caller."""
+    prompter = _prompter()
+    with _asked_lock:
+        asked = _asked.get(question.key)
+        if asked is None:
+            if prompter is None:
+                raise _nobody(question)
+            asked = _asked[question.key] = _Asked(question, prompter)
+            return asked, prompter
+        if prompter is None or prompter.patient or not asked.owner.patient:
+            return asked, None
+        former, asked.owner = asked.owner, prompter
+    former.withdraw(question)
+    return asked, prompter
+
+
+def _put(asked: _Asked, prompter: Prompter) -> None:
+    try:
+        answer = prompter.ask(asked.question)
+    except Withdrawn:
+        raise
+    except BaseException:
+        _close(asked, None)  # one who waits asks next
+        raise
+    _close(asked, answer)
+
+
+def _close(asked: _Asked, answer: str | bool | None) -> None:
+    with _asked_lock:
+        _asked.pop(asked.question.key, None)
+    asked.answer = answer
+    asked.over.set()
+
+
+def _nobody(question: Question) -> DuctPromptUnavailable:
+    return DuctPromptUnavailable(
+        f"{question.duct}: its {question.field} has to be asked for, and there is nobody to ask here (no terminal, "
+        f"and no notebook page that takes input). Give the {question.field} in the configuration instead, for "
+        f"example {question.field}: env:{question.duct.upper().replace('/', '_')}_{question.field.upper()}, "
+        "or a keyring: or command: source"
+    )

@@ -1,0 +1,415 @@
+"""Duct: the life-cycle, the fields and the registration that every protocol inherits."""
+
+from __future__ import annotations
+
+import enum
+import functools
+import logging
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from omniduct import protocols
+from omniduct.core import arguments, cleanup, endpoints, failures, fields
+from omniduct.core.lifecycle import CONNECTED, FAILED, LOST, Lifecycle
+from omniduct.credentials import Secret
+from omniduct.errors import DuctAuthenticationError, DuctError, DuctServerUnreachable
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from omniduct.registry import DuctRegistry
+    from omniduct.remotes.base import RemoteClient
+    from omniduct.core.status import DuctStatus
+
+__all__ = ["Duct"]
+
+logger = logging.getLogger("omniduct")
+
+Host = str | list[str] | Callable[..., object] | None
+Port = int | str | Callable[..., object] | None
+Credential = str | bool | Secret | Callable[..., object] | None
+
+
+class Duct(ABC):
+    """A service, reached over one protocol. Connects itself when it is used.
+
+    Parameters
+    ----------
+    protocol : str, optional
+        The protocol it is made for, of those in `PROTOCOLS`.
+    name : str, optional
+        Its name; by default that of its class.
+    registry : DuctRegistry, optional
+        Where `remote` and `cache` are looked up when they are given by name.
+    remote : RemoteClient or str, optional
+        The machine through which the service is reached.
+    host : str, list of str or callable, optional
+        "host", "host:port", several of these (the first that answers is used), or a callable that
+        takes the duct and returns one of these.
+    port : int, str or callable, optional
+        The port; by default the one written with the host, else the protocol's own.
+    username, password : str, bool or callable, optional
+        A value, a callable that takes the duct, a source (``env:``, ``keyring:``, ``command:``), True
+        (ask the person) or False (none). A username of None is the login name of the local user.
+    cache : Cache or str, optional
+        Where results are kept, for the methods that do.
+    cache_namespace : str, optional
+        The namespace to use there; by default "<class name>.<name>".
+
+    Notes
+    -----
+    A subclass gives `PROTOCOLS`, `DUCT_TYPE` and the hooks ``_connect``, ``_is_connected`` and
+    ``_disconnect``; ``_init`` takes its own arguments and ``_prepare`` may be extended. Every public
+    operation of a subclass calls `connect` first, which costs next to nothing when it is connected.
+    """
+
+    class Type(enum.Enum):
+        """The kinds of service, in the order in which a registry loads them."""
+
+        REMOTE = "remotes"
+        FILESYSTEM = "filesystems"
+        CACHE = "caches"
+        RESTFUL = "rest_clients"
+        DATABASE = "databases"
+        OTHER = "other"
+
+    AUTO_LOGGING_SCOPE: ClassVar[bool] = False
+    DUCT_TYPE: ClassVar[Duct.Type] = Type.OTHER
+    PROTOCOLS: ClassVar[list[str]] = []
+    DEFAULT_PORT: ClassVar[int | None] = None
+
+    connection_fields: tuple[str, ...] | list[str] = ("host", "port", "remote", "username", "password")
+    prepared_fields: tuple[str, ...] | list[str] = ("_host", "_port", "_username", "_password")
+
+    CONNECT_TIMEOUT: ClassVar[float] = 10.0
+    """Seconds that the service has to answer when connecting."""
+    CHECK_TIMEOUT: ClassVar[float] = 2.0
+    """Seconds within which `is_connected` answers."""
+    PROBE_AFTER_IDLE: ClassVar[float] = 1.0
+    """Seconds without use after which the next use checks the connection first."""
+
+    host = fields.host
+    port = fields.port
+    remote = fields.remote
+    cache = fields.cache
+    username = fields.username
+    password = fields.password
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        protocols.register(cls)
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        self = super().__new__(cls)
+        object.__setattr__(self, "_arguments", fields.named_arguments(cls, args, kwargs))
+        return self
+
+    def __init__(
+        self,
+        protocol: str | None = None,
+        name: str | None = None,
+        registry: DuctRegistry | None = None,
+        remote: RemoteClient | str | None = None,
+        host: Host = None,
+        port: Port = None,
+        username: Credential = None,
+        password: Credential = None,
+        cache: Duct | str | None = None,
+        cache_namespace: str | None = None,
+        **own_arguments: Any,
+    ) -> None:
+        self.protocol = protocol
+        self.name = name or type(self).__name__
+        self.registry = registry
+        self.cache_namespace = cache_namespace or f"{type(self).__name__}.{self.name}"
+        self._remote, self._host, self._port, self._cache = remote, host, port, cache
+        self._username, self._password = username, cast(Credential, Secret.wrap(password))
+        password = self._password  # the local too: a traceback may show it
+        self._prepared = False
+        self._preparing = True  # while constructing, reading a field prepares nothing
+        self._prepare_lock = threading.RLock()
+        self._originals: dict[str, object] = {}
+        self._answers: dict[str, Secret | None] = {}
+        self._life = Lifecycle()
+        arguments.check(self, own_arguments)
+        self._init(**own_arguments)
+        fields.watch(self)
+        self._preparing = False
+        cleanup.note(self)
+
+    # What a subclass supplies
+
+    def _init(self) -> None:  # noqa: B027
+        """Take the class's own arguments; called at the end of construction. It must not connect."""
+
+    @abstractmethod
+    def _connect(self) -> None:
+        """Connect to `self.host` and `self.port`."""
+
+    @abstractmethod
+    def _is_connected(self) -> bool:
+        """Whether the connection still works, asking the service when there is one."""
+
+    @abstractmethod
+    def _disconnect(self) -> None:
+        """Close the connection."""
+
+    # Protocols
+
+    @classmethod
+    def for_protocol(cls, protocol: str) -> functools.partial[Duct]:
+        """The class for a protocol, with the protocol filled in.
+
+        Raises
+        ------
+        DuctProtocolUnknown
+            No class offers it; near misses are named.
+        """
+        return functools.partial(protocols.find(protocol), protocol=protocol)
+
+    # Preparing
+
+    @property
+    def prepared(self) -> bool:
+        """Whether names and callables among the fields have been replaced by what they stand for."""
+        return self._prepared
+
+    def prepare(self) -> None:
+        """Make the fields ready for use, if they are not: names are looked up, callables are called.
+
+        Called before any of the `connection_fields` is read.
+        """
+        if self._prepared:
+            return
+        with self._prepare_lock:
+            if self._prepared or self._preparing:
+                return
+            self._preparing = True
+            try:
+                for field in (*self.prepared_fields, "_remote", "_cache"):
+                    self._originals.setdefault(field, fields.raw(self, field))
+                self._prepare()
+                self._prepared = True
+            except BaseException:
+                self._restore()
+                raise
+            finally:
+                self._preparing = False
+
+    def _prepare(self) -> None:
+        """Look up `remote` and `cache`, call the callables in `prepared_fields`, settle host and port."""
+        fields.check_registry(self)
+        self._remote = fields.look_up(self, "remote", self._remote)
+        self._cache = fields.look_up(self, "cache", self._cache)
+        for field in self.prepared_fields:
+            value = fields.raw(self, field)
+            if callable(value) and not isinstance(value, type):
+                setattr(self, field, value(self))
+        self._password = cast(Credential, Secret.wrap(self._password))
+        endpoints.settle(self)
+
+    def _restore(self) -> None:
+        """Put back what `prepare` replaced."""
+        for field, value in self._originals.items():
+            object.__setattr__(self, field, value)
+        self._originals.clear()
+        self._prepared = False
+
+    def reset(self) -> Self:
+        """Disconnect, forget prompted and looked-up logins, and undo `prepare`.
+
+        Returns
+        -------
+        Duct
+            This duct.
+        """
+        self.disconnect()
+        with self._prepare_lock:
+            self._answers.clear()
+            self._restore()
+        return self
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        life = self.__dict__.get("_life")
+        if life is not None and name in self.connection_fields:
+            fields.before_change(self, name, value)
+        super().__setattr__(name, value)
+        if name == "connection_fields" and life is not None:
+            fields.watch(self)
+
+    # Connecting
+
+    @property
+    def status(self) -> DuctStatus:
+        """The state, as traits to observe: `state`, `last_error`, `since`, `running`."""
+        return self._life.status
+
+    def connect(self) -> Self:
+        """Connect, unless it is connected. Threads that need it at once share one attempt.
+
+        Returns
+        -------
+        Duct
+            This duct.
+
+        Raises
+        ------
+        DuctServerUnreachable
+            Nothing answers at the host and port.
+        DuctAuthenticationError
+            The login was refused. One that the person typed is asked for again, twice.
+        DuctConnectionError
+            Anything else; the driver's own error is chained.
+        """
+        life = self._life
+        if life.in_use(self.PROBE_AFTER_IDLE) or life.leads():
+            life.touch()
+            return self
+        if life.state == CONNECTED:
+            self.is_connected()
+        if life.state == LOST:
+            life.share_disconnect(self._close, when=LOST)
+        for refusals in range(3):
+            used = self._gather()
+            try:
+                life.share_connect(self._open, self._undo)
+                return self
+            except DuctAuthenticationError:
+                if refusals == 2 or not self._forget_refused(used):
+                    raise
+        raise AssertionError("the last refusal is raised")
+
+    def _gather(self) -> dict[str, Secret | None]:
+        """Connect the remote and ask for the login, before the attempt: nobody is asked inside it."""
+        if self._life.state == CONNECTED:
+            return {}
+        try:
+            self.prepare()
+            if isinstance(self._remote, Duct):
+                self._remote.connect()
+            for field in ("username", "password"):
+                if getattr(self, f"_{field}") is True:
+                    fields.credential(self, field)
+        except DuctError as error:
+            self._life.enter(FAILED, str(error))
+            raise
+        return dict(self._answers)
+
+    def _forget_refused(self, used: dict[str, Secret | None]) -> bool:
+        """Forget typed answers that were refused; False when none was typed."""
+        typed = [f for f in ("username", "password") if getattr(self, f"_{f}") is True and f in used]
+        with self._prepare_lock:
+            for field in typed:
+                if self._answers.get(field) is used[field]:  # else somebody was asked again already
+                    del self._answers[field]
+        return bool(typed)
+
+    def _open(self) -> None:
+        """One attempt: check that something answers, then let the subclass connect."""
+        try:
+            self.prepare()
+            reason = self._unreachable(self.CONNECT_TIMEOUT)
+            if reason:
+                raise DuctServerUnreachable(f"{self.name}: nothing can be reached at {self.where}: {reason}")
+            self._connect()
+        except Exception as error:
+            endpoints.choose_again(self)
+            raise failures.of_connecting(self, error) from failures.cause(self, error)
+
+    def _undo(self) -> None:
+        """Take back what a failed or unwanted attempt left."""
+        try:
+            self._disconnect()
+        except Exception:
+            logger.debug("%s: cleaning up after a failed connection", self.name, exc_info=True)
+        self._give_back_forward()
+
+    def _unreachable(self, timeout: float) -> str:
+        """Why the service cannot be reached, end to end; empty when it can, or has no host and port."""
+        return endpoints.unreachable(self, timeout)
+
+    def is_connected(self) -> bool:
+        """Whether it is connected, checked end to end within 2 seconds.
+
+        A duct with a statement under way is connected: the check never touches a busy connection. It
+        never connects and never asks the person.
+        """
+        life = self._life
+        if not self._prepared or life.state != CONNECTED:
+            return False
+        return bool(life.running) or life.checked(failures.of_check(self))
+
+    def disconnect(self) -> Self:
+        """Disconnect, and give the port forward back. Connecting in another thread is cancelled.
+
+        Returns
+        -------
+        Duct
+            This duct.
+        """
+        if not self._life.leads():
+            self._life.share_disconnect(self._close)
+        return self
+
+    def _close(self) -> None:
+        try:
+            if self._life.state in (CONNECTED, LOST):
+                self._disconnect()
+        except Exception as error:
+            if self._life.state == CONNECTED:
+                raise failures.of_disconnecting(self, error) from failures.cause(self, error)
+            logger.debug("%s: closing a lost connection", self.name, exc_info=True)
+        finally:
+            self._give_back_forward()
+
+    def _give_back_forward(self) -> None:
+        remote = self.__dict__.get("_remote")
+        if isinstance(remote, Duct):
+            cast("RemoteClient", remote).port_forward_release(self)
+
+    def _after_fork(self) -> None:
+        """Be disconnected in a forked child, without a word to the service."""
+        self._life = Lifecycle()
+        self._prepare_lock = threading.RLock()
+
+    def reconnect(self) -> Self:
+        """Disconnect, then connect.
+
+        Returns
+        -------
+        Duct
+            This duct.
+        """
+        return self.disconnect().connect()
+
+    # Words for people, and copies. They read raw values only: they never prepare, ask or connect.
+
+    @property
+    def where(self) -> str:
+        """Where the service is, as configured: "host:port via remote"."""
+        return endpoints.where(self)
+
+    def __repr__(self) -> str:
+        protocol = f" {self.protocol}" if self.protocol else ""
+        where = f" at {self.where}" if self.where else ""
+        return f"<{type(self).__name__} {self.name!r}:{protocol}{where}, {self._life.state}>"
+
+    def _arguments_now(self) -> dict[str, Any]:
+        """What the constructor would be called with for a duct like this one."""
+        return fields.arguments_now(self)
+
+    def __reduce_ex__(self, version: Any) -> tuple[Any, ...]:
+        return fields.rebuild, (type(self), fields.arguments_for_copy(self, pickled=True))
+
+    def __copy__(self) -> Self:
+        return cast("Self", fields.rebuild(type(self), fields.arguments_for_copy(self, pickled=False)))
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        return self.__copy__()
+
+    def __del__(self) -> None:
+        life = self.__dict__.get("_life")
+        if life is not None and life.state in (CONNECTED, LOST) and cleanup.may_clean(self):
+            self._undo()
