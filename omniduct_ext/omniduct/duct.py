@@ -19,9 +19,9 @@ from omniduct.errors import DuctAuthenticationError, DuctError, DuctServerUnreac
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from omniduct.core.status import DuctStatus
     from omniduct.registry import DuctRegistry
     from omniduct.remotes.base import RemoteClient
-    from omniduct.core.status import DuctStatus
 
 __all__ = ["Duct"]
 
@@ -144,6 +144,9 @@ class Duct(ABC):
     def _init(self) -> None:  # noqa: B027
         """Take the class's own arguments; called at the end of construction. It must not connect."""
 
+    def _before_disconnect(self) -> None:  # noqa: B027
+        """End what uses the connection; called before ``_disconnect``."""
+
     @abstractmethod
     def _connect(self) -> None:
         """Connect to `self.host` and `self.port`."""
@@ -171,11 +174,6 @@ class Duct(ABC):
 
     # Preparing
 
-    @property
-    def prepared(self) -> bool:
-        """Whether names and callables among the fields have been replaced by what they stand for."""
-        return self._prepared
-
     def prepare(self) -> None:
         """Make the fields ready for use, if they are not: names are looked up, callables are called.
 
@@ -193,7 +191,7 @@ class Duct(ABC):
                 self._prepare()
                 self._prepared = True
             except BaseException:
-                self._restore()
+                self.__restore()
                 raise
             finally:
                 self._preparing = False
@@ -210,7 +208,7 @@ class Duct(ABC):
         self._password = cast(Credential, Secret.wrap(self._password))
         endpoints.settle(self)
 
-    def _restore(self) -> None:
+    def __restore(self) -> None:
         """Put back what `prepare` replaced."""
         for field, value in self._originals.items():
             object.__setattr__(self, field, value)
@@ -228,7 +226,7 @@ class Duct(ABC):
         self.disconnect()
         with self._prepare_lock:
             self._answers.clear()
-            self._restore()
+            self.__restore()
         return self
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -241,7 +239,7 @@ class Duct(ABC):
 
     # Connecting
 
-    @property
+    @functools.cached_property  # not a data descriptor: a subclass may use the name for something of its own
     def status(self) -> DuctStatus:
         """The state, as traits to observe: `state`, `last_error`, `since`, `running`."""
         return self._life.status
@@ -270,18 +268,18 @@ class Duct(ABC):
         if life.state == CONNECTED:
             self.is_connected()
         if life.state == LOST:
-            life.share_disconnect(self._close, when=LOST)
+            life.share_disconnect(self.__close, when=LOST)
         for refusals in range(3):
-            used = self._gather()
+            used = self.__gather()
             try:
-                life.share_connect(self._open, self._undo)
+                life.share_connect(self.__open, self.__undo)
                 return self
             except DuctAuthenticationError:
-                if refusals == 2 or not self._forget_refused(used):
+                if refusals == 2 or not self.__forget_refused(used):
                     raise
         raise AssertionError("the last refusal is raised")
 
-    def _gather(self) -> dict[str, Secret | None]:
+    def __gather(self) -> dict[str, Secret | None]:
         """Connect the remote and ask for the login, before the attempt: nobody is asked inside it."""
         if self._life.state == CONNECTED:
             return {}
@@ -297,7 +295,7 @@ class Duct(ABC):
             raise
         return dict(self._answers)
 
-    def _forget_refused(self, used: dict[str, Secret | None]) -> bool:
+    def __forget_refused(self, used: dict[str, Secret | None]) -> bool:
         """Forget typed answers that were refused; False when none was typed."""
         typed = [f for f in ("username", "password") if getattr(self, f"_{f}") is True and f in used]
         with self._prepare_lock:
@@ -306,19 +304,21 @@ class Duct(ABC):
                     del self._answers[field]
         return bool(typed)
 
-    def _open(self) -> None:
+    def __open(self) -> None:
         """One attempt: check that something answers, then let the subclass connect."""
         try:
             self.prepare()
             reason = self._unreachable(self.CONNECT_TIMEOUT)
             if reason:
-                raise DuctServerUnreachable(f"{self.name}: nothing can be reached at {self.where}: {reason}")
+                raise DuctServerUnreachable(
+                    f"{self.name}: nothing can be reached at {endpoints.where(self)}: {reason}"
+                )
             self._connect()
         except Exception as error:
             endpoints.choose_again(self)
             raise failures.of_connecting(self, error) from failures.cause(self, error)
 
-    def _undo(self) -> None:
+    def __undo(self) -> None:
         """Take back what a failed or unwanted attempt left."""
         try:
             self._disconnect()
@@ -350,11 +350,12 @@ class Duct(ABC):
             This duct.
         """
         if not self._life.leads():
-            self._life.share_disconnect(self._close)
+            self._life.share_disconnect(self.__close)
         return self
 
-    def _close(self) -> None:
+    def __close(self) -> None:
         try:
+            self._before_disconnect()
             if self._life.state in (CONNECTED, LOST):
                 self._disconnect()
         except Exception as error:
@@ -371,6 +372,7 @@ class Duct(ABC):
 
     def _after_fork(self) -> None:
         """Be disconnected in a forked child, without a word to the service."""
+        self.__dict__.pop("status", None)
         self._life = Lifecycle()
         self._prepare_lock = threading.RLock()
 
@@ -386,15 +388,11 @@ class Duct(ABC):
 
     # Words for people, and copies. They read raw values only: they never prepare, ask or connect.
 
-    @property
-    def where(self) -> str:
-        """Where the service is, as configured: "host:port via remote"."""
-        return endpoints.where(self)
-
     def __repr__(self) -> str:
         protocol = f" {self.protocol}" if self.protocol else ""
-        where = f" at {self.where}" if self.where else ""
-        return f"<{type(self).__name__} {self.name!r}:{protocol}{where}, {self._life.state}>"
+        where = endpoints.where(self)
+        at = f" at {where}" if where else ""
+        return f"<{type(self).__name__} {self.name!r}:{protocol}{at}, {self._life.state}>"
 
     def _arguments_now(self) -> dict[str, Any]:
         """What the constructor would be called with for a duct like this one."""
@@ -412,4 +410,4 @@ class Duct(ABC):
     def __del__(self) -> None:
         life = self.__dict__.get("_life")
         if life is not None and life.state in (CONNECTED, LOST) and cleanup.may_clean(self):
-            self._undo()
+            self.__undo()

@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from omniduct import credentials
+from omniduct.core.endpoints import where
 from omniduct.credentials import Secret
 from omniduct.errors import DuctConnectionError, DuctDriverMissing, DuctError, DuctServerUnreachable
 
@@ -27,7 +28,7 @@ def of_connecting(duct: Duct, error: Exception) -> DuctError:
         own.args = tuple(redact(duct, a) if isinstance(a, str) else a for a in own.args)
         return own
     said = redact(duct, _said(error))
-    at = f" to {duct.where}" if duct.where else ""
+    at = f" to {where(duct)}" if where(duct) else ""
     if isinstance(error, ImportError):
         return DuctDriverMissing(
             f"{duct.name}: {duct.protocol or type(duct).__name__} needs a Python package that is not here: {said}"

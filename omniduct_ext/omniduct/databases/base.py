@@ -1,0 +1,546 @@
+"""DatabaseClient: what every database duct can do, whatever its protocol."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+
+from omniduct.core import failures
+from omniduct.core.arguments import did_you_mean
+from omniduct.databases import statements, streaming
+from omniduct.databases.magics import DatabaseMagics
+from omniduct.databases.namespaces import ParsedNamespaces
+from omniduct.databases.results import CURSOR_FORMATTERS, Formatter, formatter
+from omniduct.databases.running import Session
+from omniduct.databases.statements import Statement, Tokenizer
+from omniduct.databases.tables import TableMethods
+from omniduct.databases.templates import Templates
+from omniduct.duct import Duct
+from omniduct.errors import DuctArgumentError, DuctError, DuctStatementError, DuctTemplateError, DuctWarning
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from omniduct.databases.results import Source
+
+__all__ = ["DatabaseClient"]
+
+_OPTIONS = ("template", "context", "renew", "use_cache", "format", "format_opts")
+
+_Result = TypeVar("_Result")
+
+
+class DatabaseClient(TableMethods, DatabaseMagics, Duct):
+    """A database: statements in, results out, in the format asked for.
+
+    A subclass supplies ``_connect``, ``_is_connected``, ``_disconnect`` and ``_execute``; and, where its
+    driver has them, ``_cancel``, ``_arrow_batches`` and ``_sibling_cursor``. Everything else is here.
+
+    Parameters
+    ----------
+    session_properties : dict, optional
+        Settings of the session, where the protocol has them.
+    templates : dict, optional
+        Templates of statements by name.
+    template_context : dict, optional
+        Values for templates.
+    default_format_opts : dict, optional
+        Options for the default format.
+    templating : bool
+        Whether statements are rendered as templates when a call does not say.
+    **kwargs
+        The arguments of `omniduct.Duct`.
+
+    Notes
+    -----
+    A database has one session, on which statements run one at a time, in order: temporary tables and
+    settings last as long as it does. Streams run beside it where the driver has sibling connections,
+    and do not see these.
+    """
+
+    DUCT_TYPE = Duct.Type.DATABASE
+    DEFAULT_CURSOR_FORMATTER: ClassVar[str] = "pandas"
+    CURSOR_FORMATTERS: ClassVar[Mapping[str, type[Formatter]]] = CURSOR_FORMATTERS
+    SUPPORTS_SESSION_PROPERTIES: ClassVar[bool] = False
+    NAMESPACE_NAMES: ClassVar[list[str]] = ["database", "table"]
+    NAMESPACE_QUOTECHAR: ClassVar[str] = '"'
+    NAMESPACE_SEPARATOR: ClassVar[str] = "."
+    NAMESPACE_DEFAULT: ClassVar[dict[str, str] | None] = None
+
+    DIALECT: ClassVar[str | None] = None
+    """The name by which sqlglot knows the dialect, for its tokens."""
+    PLACEHOLDER: ClassVar[str | None] = None
+    """How a bind parameter is written, with ``{n}`` for its number; None if the engine takes none."""
+
+    def __init__(
+        self,
+        session_properties: dict[str, Any] | None = None,
+        templates: dict[str, str] | None = None,
+        template_context: dict[str, Any] | None = None,
+        default_format_opts: dict[str, Any] | None = None,
+        templating: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        self.session_properties = dict(session_properties or {})
+        self.template_context = dict(template_context or {})
+        self.default_format_opts = dict(default_format_opts or {})
+        self.templating = templating
+        self._templates = Templates(templates, str(kwargs.get("name") or type(self).__name__))
+        self._session: Session | None = None
+        super().__init__(**kwargs)
+
+    def _arguments_now(self) -> dict[str, Any]:
+        return {
+            **super()._arguments_now(),
+            "session_properties": dict(self.session_properties),
+            "templates": {name: self._templates.get(name) for name in self._templates.names},
+            "template_context": dict(self.template_context),
+            "default_format_opts": dict(self.default_format_opts),
+            "templating": self.templating,
+        }
+
+    # Names
+
+    @property
+    def NAMESPACE_DEFAULTS_READ(self) -> dict[str, str]:
+        """The default of each level, for reading."""
+        return dict(self.NAMESPACE_DEFAULT or {})
+
+    @property
+    def NAMESPACE_DEFAULTS_WRITE(self) -> dict[str, str]:
+        """The default of each level, for writing."""
+        return self.NAMESPACE_DEFAULTS_READ
+
+    def _parse_namespaces(self, name: object, write: bool = False) -> ParsedNamespaces:
+        return ParsedNamespaces.from_name(
+            name,  # type: ignore[arg-type]
+            self.NAMESPACE_NAMES,
+            quote_char=self.NAMESPACE_QUOTECHAR,
+            separator=self.NAMESPACE_SEPARATOR,
+            defaults=self.NAMESPACE_DEFAULTS_WRITE if write else self.NAMESPACE_DEFAULTS_READ,
+        )
+
+    def _quote(self, identifier: str) -> str:
+        quote = self.NAMESPACE_QUOTECHAR
+        return f"{quote}{identifier.replace(quote, quote * 2)}{quote}"
+
+    # Statements
+
+    def __call__(self, statement: str, **kwargs: Any) -> Any:
+        """Run a query: `query`."""
+        return self.query(statement, **kwargs)
+
+    def execute(
+        self,
+        statement: str,
+        wait: bool = True,
+        cursor: Any = None,
+        session_properties: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Run a statement, or several parted by ``;``.
+
+        Parameters
+        ----------
+        statement : str
+            The statement, a template unless `template=False`.
+        wait : bool
+            Whether to wait for its end, where the driver can do otherwise.
+        cursor : object, optional
+            The driver's cursor to run it on.
+        session_properties : dict, optional
+            Settings for this statement.
+        **kwargs
+            `template`, `context`, and what the protocol takes.
+
+        Returns
+        -------
+        cursor
+            A DB-API 2.0 cursor, of the last statement. It stays readable whatever is run after it.
+
+        Raises
+        ------
+        DuctStatementError
+            The service refused it; the next statement finds the session usable.
+        """
+        options = {"wait": wait, "cursor": cursor, "session_properties": session_properties}
+        prepared = self._statements(statement, kwargs)
+        return self._run(prepared, self._hand_out, {**options, **kwargs})
+
+    def query(
+        self,
+        statement: str,
+        format: str | None = None,
+        format_opts: dict[str, Any] | None = None,
+        use_cache: bool = True,
+        **kwargs: Any,
+    ) -> Any:
+        """Run a statement, or several, and return the whole result of the last.
+
+        Parameters
+        ----------
+        statement : str
+            The statement, a template unless `template=False`.
+        format : str, optional
+            pandas (the default), polars, arrow, tuple, dict, csv, hive or raw.
+        format_opts : dict, optional
+            Options of the format.
+        use_cache : bool
+            Whether the cache may answer, where there is one.
+        **kwargs
+            `template`, `context`, and what the protocol takes.
+
+        Returns
+        -------
+        object
+            The result in that format; None for a statement that has none.
+        """
+        chosen = self._formatter(format, format_opts)
+        prepared = self._statements(statement, kwargs)
+        return self._run(prepared, lambda cursor: self._dump(cursor, chosen), kwargs)
+
+    def stream(
+        self,
+        statement: str,
+        format: str | None = None,
+        format_opts: dict[str, Any] | None = None,
+        batch: int | None = None,
+        **kwargs: Any,
+    ) -> Iterator[Any]:
+        """Run a statement and go through its result as it comes, in flat memory.
+
+        Parameters
+        ----------
+        batch : int, optional
+            Give pieces of so many rows, in the format, instead of single rows.
+
+        Returns
+        -------
+        Iterator
+            Of rows (tuples, unless a format is given) or of pieces. Closing it cancels the statement.
+        """
+        chosen = self._formatter(format or ("tuple" if batch is None else None), format_opts)
+        return streaming.Stream(self, self._statements(statement, kwargs), chosen, batch, kwargs)
+
+    def stream_to_file(
+        self, statement: str, file: Any, format: str = "csv", fs: Any = None, **kwargs: Any
+    ) -> None:
+        """Run a statement and write its result to a file, in flat memory.
+
+        Parameters
+        ----------
+        file : str, path or binary file object
+            Where to. A file by name is whole or is not there: it is written beside and then renamed.
+        format : str
+            csv, hive or parquet.
+        fs : FileSystemClient, optional
+            The filesystem that `file` is on.
+        **kwargs
+            `format_opts`, `template`, `context`, and what the protocol takes.
+        """
+        chosen = self._formatter(format, kwargs.pop("format_opts", None))
+        streaming.write(self, self._statements(statement, kwargs), chosen, file, fs, kwargs)
+
+    def execute_from_file(self, file: Any, fs: Any = None, **kwargs: Any) -> Any:
+        """Run the statements of a file: `execute`."""
+        return self.execute(_text_of(file, fs), **kwargs)
+
+    def query_from_file(self, file: Any, fs: Any = None, **kwargs: Any) -> Any:
+        """Run the statements of a file: `query`."""
+        return self.query(_text_of(file, fs), **kwargs)
+
+    def cancel(self) -> bool:
+        """Cancel the statement that runs on the session, from any thread; whether one ran."""
+        session = self._session
+        return session is not None and session.cancel(lambda: self._cancel(None))
+
+    # Templates
+
+    @property
+    def template_names(self) -> list[str]:
+        """The names of the templates, sorted."""
+        return self._templates.names
+
+    def template_add(self, name: str, body: str) -> DatabaseClient:
+        """Keep a template; one of that name is replaced."""
+        self._templates.add(name, body)
+        return self
+
+    def template_get(self, name: str) -> str:
+        """The body of a template."""
+        return self._templates.get(name)
+
+    def template_variables(self, name_or_statement: str, by_name: bool = False) -> set[str]:
+        """The names of the values that a template needs, those of templates that it inserts included."""
+        return self._templates.variables(self._templates.body(name_or_statement, by_name))
+
+    def template_render(
+        self,
+        name_or_statement: str,
+        context: Mapping[str, Any] | None = None,
+        by_name: bool = False,
+        cleanup: bool = False,
+        meta_only: bool = False,
+    ) -> str:
+        """The text that a template becomes, bind values shown as ``:name`` with the values beneath.
+
+        Parameters
+        ----------
+        context : Mapping, optional
+            Values, over the duct's `template_context`.
+        by_name : bool
+            Whether the first argument is the name of a template.
+        cleanup : bool
+            Whether to take out comments and layout.
+        meta_only : bool
+            Whether to stop once other templates are inserted.
+        """
+        text = self._templates.insert(self._templates.body(name_or_statement, by_name))
+        if not meta_only:
+            rendered = self._templates.render(text, self._context(context), self._quote)
+            text = statements.shown(rendered.text, rendered.bindings, self._tokenize)
+        return self.statement_cleanup(text) if cleanup else text
+
+    def execute_from_template(
+        self, name: str, context: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> Any:
+        """Run a template: `execute`."""
+        return self.execute(self._templates.get(name), context=context, template=True, **kwargs)
+
+    def query_from_template(self, name: str, context: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:
+        """Run a template: `query`."""
+        return self.query(self._templates.get(name), context=context, template=True, **kwargs)
+
+    def _context(self, context: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        return ChainMap(cast("Any", context), self.template_context) if context else self.template_context
+
+    @cached_property
+    def _tokenize(self) -> Tokenizer:
+        return statements.sqlglot_tokenizer(self.DIALECT)
+
+    @classmethod
+    def statement_cleanup(cls, statement: str) -> str:
+        """A statement without comments and layout."""
+        return statements.cleanup(statement, statements.sqlglot_tokenizer(cls.DIALECT))
+
+    @classmethod
+    def statement_hash(cls, statement: str, cleanup: bool = True) -> str:
+        """A hash that is equal for statements that differ only in layout and comments."""
+        return statements.statement_hash(statement, statements.sqlglot_tokenizer(cls.DIALECT), cleanup)
+
+    def _statement_split(self, text: str) -> list[str]:
+        """The statements of a text."""
+        return statements.split(text, self._tokenize)
+
+    def _statements(self, text: str, options: dict[str, Any]) -> list[Statement]:
+        """Render, split, and number bind values; takes `template` and `context` out of the options."""
+        self._check_options(options)
+        template, context = options.pop("template", None), options.pop("context", None)
+        options.pop("renew", None)
+        if not isinstance(text, str):
+            raise DuctStatementError(f"{self.name}: a statement is a text, not a {type(text).__name__}")
+        bindings: Mapping[str, Any] = {}
+        if self.templating if template is None else template:
+            rendered = self._templates.render(text, self._context(context), self._quote)
+            text, bindings = rendered.text, rendered.bindings
+        parts = self._statement_split(text)
+        if not parts:
+            raise DuctStatementError(f"{self.name}: there is no statement in {text.strip()[:60]!r}")
+        if not bindings:
+            return [Statement(part, ()) for part in parts]
+        return [statements.place(part, bindings, self._tokenize, self._placeholder) for part in parts]
+
+    def _check_options(self, options: Mapping[str, Any], also: Iterable[str] = ()) -> None:
+        """Complain about options that neither the statement's own methods nor the protocol takes."""
+        takes = inspect.signature(self._execute).parameters
+        if any(p.kind is p.VAR_KEYWORD for p in takes.values()):
+            return
+        known = [*takes, *_OPTIONS]
+        for name in options:
+            if name not in known:
+                hidden = ("statement", "cursor", "wait", "parameters")
+                near = did_you_mean(name, {*known, *also} - {*hidden})
+                raise DuctArgumentError(f"{self.name}: a statement takes no option {name!r}{near}")
+
+    def _placeholder(self, number: int, name: str) -> str:
+        if self.PLACEHOLDER is None:
+            raise DuctTemplateError(
+                f"{self.name}: {self.protocol or 'it'} takes no bind parameters, so {name!r} cannot be one"
+            )
+        return self.PLACEHOLDER.format(n=number, name=name)
+
+    def _formatter(self, format: str | None, options: Mapping[str, Any] | None) -> Formatter:
+        given = {**(self.default_format_opts if format is None else {}), **(options or {})}
+        return formatter(format or self.DEFAULT_CURSOR_FORMATTER, given, self.CURSOR_FORMATTERS)
+
+    # Running
+
+    def _run(
+        self, prepared: list[Statement], finish: Callable[[Any], _Result], options: dict[str, Any]
+    ) -> _Result:
+        """Run statements on the session, one after the other, and what to do with the last's cursor."""
+        return self._on_session(lambda: self._run_all(prepared, finish, options))
+
+    def _run_all(
+        self, prepared: list[Statement], finish: Callable[[Any], _Result], options: dict[str, Any]
+    ) -> _Result:
+        for statement in prepared[:-1]:
+            self._attempt(statement, prepared, self._exhaust, options)
+        return self._attempt(prepared[-1], prepared, finish, options)
+
+    def _attempt(
+        self,
+        statement: Statement,
+        prepared: list[Statement],
+        finish: Callable[[Any], _Result],
+        options: dict[str, Any],
+    ) -> _Result:
+        try:
+            return finish(self._execute_prepared(statement, options))
+        except DuctError:
+            raise
+        except Exception as error:
+            note = self._recover() or ""
+            if len(prepared) > 1:
+                note += f" (statement {prepared.index(statement) + 1} of {len(prepared)})"
+            raise self._refused(error, note) from failures.cause(self, error)
+
+    def _failure_while_reading(self, read: Callable[[], _Result]) -> _Result:
+        """Read on; an error of the driver becomes one for people."""
+        try:
+            return read()
+        except (DuctError, StopIteration):
+            raise
+        except Exception as error:
+            raise self._refused(error, "") from failures.cause(self, error)
+
+    def _execute_prepared(self, statement: Statement, options: dict[str, Any]) -> Any:
+        given = dict(options)
+        text = self._statement_prepare(statement.text, given.get("session_properties"))
+        if statement.parameters:
+            given["parameters"] = [bound.value for bound in statement.parameters]
+        properties = self._get_session_properties(given.pop("session_properties", None))
+        return self._execute(text, given.pop("cursor", None), given.pop("wait", True), properties, **given)
+
+    def _refused(self, error: Exception, note: str) -> DuctStatementError:
+        said = failures.redact(self, str(error).strip() or type(error).__name__)
+        return DuctStatementError(f"{self.name}: {said}{note}")
+
+    def _on_session(self, function: Callable[[], _Result], wait_for: Session | None = None) -> _Result:
+        self.connect()
+        session = wait_for or self._current_session()
+        self._life.begin_statement()
+        try:
+            return session.run(function, lambda: self._cancel(None))
+        finally:
+            self._life.end_statement()
+            if session.given_up and session is self._session:
+                self._give_up_session()
+
+    def _current_session(self) -> Session:
+        session = self._session
+        if session is None:
+            with self._life.lock:
+                if self._session is None:
+                    self._session = Session(self.name)
+                session = self._session
+        return session
+
+    def _give_up_session(self) -> None:
+        """Leave a session whose statement does not end, and say what was lost with it."""
+        import warnings
+
+        self._session = None
+        self._replace_connection()
+        warnings.warn(
+            f"{self.name}: the statement had not ended when you interrupted again. It goes on being cancelled in "
+            "the background; a new session was opened, without the temporary tables and settings of the former",
+            DuctWarning,
+            stacklevel=2,
+        )
+
+    def _dump(self, cursor: Any, chosen: Formatter) -> Any:
+        if chosen.NAME == "raw":
+            return self._hand_out(cursor)
+        return None if self._cursor_empty(cursor) else chosen.dump(self._source(cursor))
+
+    def _source(self, cursor: Any) -> Source:
+        """What formats are made from: Arrow where the driver has it, otherwise the cursor."""
+        reader = self._arrow_batches(cursor, 100_000)
+        return cursor if reader is None else reader
+
+    def _exhaust(self, cursor: Any) -> None:
+        """Run a statement to its end when nobody reads its result."""
+
+    # What a subclass may supply
+
+    def _execute(
+        self, statement: str, cursor: Any, wait: bool, session_properties: dict[str, Any], **kwargs: Any
+    ) -> Any:
+        """Run one statement; return a cursor. Bind values come as the list `parameters`."""
+        raise NotImplementedError(f"{type(self).__name__} cannot run statements")
+
+    def _cursor_empty(self, cursor: Any) -> bool:
+        """Whether the statement gives no result."""
+        return getattr(cursor, "description", None) is None
+
+    def _hand_out(self, cursor: Any) -> Any:
+        """The cursor that `execute` returns: one that later statements leave alone."""
+        return cursor
+
+    def _arrow_batches(self, cursor: Any, batch_rows: int) -> pa.RecordBatchReader | None:
+        """The result as Arrow batches; None if the driver has no Arrow."""
+        return None
+
+    def _cancel(self, cursor: Any) -> None:
+        """Cancel what runs on the cursor, or on the session; called from another thread, repeatedly."""
+
+    def _sibling_cursor(self) -> Any:
+        """A cursor on a connection beside the session, for a stream; None if there is none."""
+        return None
+
+    def _recover(self) -> str:
+        """After a failed statement: make the session usable again, and say what that took."""
+        return ""
+
+    def _replace_connection(self) -> None:
+        """Open another connection in the place of one whose statement does not end."""
+        self.disconnect()
+
+    def _statement_prepare(self, statement: str, session_properties: Any, **kwargs: Any) -> str:
+        """Change a statement before it is sent."""
+        return statement
+
+    def _get_session_properties(
+        self, overrides: dict[str, Any] | None = None, default: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        return {**(self.session_properties if default is None else default), **(overrides or {})}
+
+    # Life-cycle
+
+    def _end_session(self) -> None:
+        """End the worker thread; a subclass's ``_disconnect`` is called after it."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.close(lambda: self._cancel(None))
+
+    def _before_disconnect(self) -> None:
+        self._end_session()
+
+    def _after_fork(self) -> None:
+        super()._after_fork()
+        self._session = None
+
+
+def _text_of(file: Any, fs: Any) -> str:
+    if hasattr(file, "read"):
+        text = file.read()
+        return text.decode() if isinstance(text, bytes) else text
+    opener = open if fs is None else fs.open
+    path = os.path.expanduser(file) if fs is None else file
+    with opener(path, "rt") as opened:
+        return opened.read()

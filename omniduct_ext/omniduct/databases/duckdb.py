@@ -1,0 +1,237 @@
+"""DuckDB: the embedded database, in memory or in a file."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import types
+import warnings
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from omniduct.databases import statements
+from omniduct.databases.base import DatabaseClient
+from omniduct.databases.cursors import ArrowCursor
+from omniduct.databases.namespaces import ParsedNamespaces
+from omniduct.databases.statements import Tokenizer
+from omniduct.databases.tables import IfExists
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+__all__ = ["DuckDBClient"]
+
+_MEMORY = ":memory:"
+
+
+class DuckDBClient(DatabaseClient):
+    """A DuckDB database.
+
+    Statements see the pandas, polars and Arrow frames among the user's variables in IPython, and those
+    passed as ``frames={"name": frame}``; a table of the catalog comes first.
+
+    Parameters
+    ----------
+    database : str
+        A file, or ":memory:".
+    read_only : bool
+        Whether to open the file for reading only; several programs may do so at once.
+    config : dict, optional
+        Settings of DuckDB, as ``{"threads": 2}``.
+    **kwargs
+        The arguments of `DatabaseClient` and `Duct`.
+
+    Notes
+    -----
+    A database in memory survives `disconnect` and `reset`; `drop_database` ends it.
+    """
+
+    PROTOCOLS = ["duckdb"]
+    DIALECT = "duckdb"
+    PLACEHOLDER = "${n}"
+    NAMESPACE_NAMES = ["database", "schema", "table"]
+    SUPPORTS_SESSION_PROPERTIES = True
+
+    def _init(
+        self, database: str = _MEMORY, read_only: bool = False, config: dict[str, Any] | None = None
+    ) -> None:
+        self.database = database
+        self.read_only = read_only
+        self.config = dict(config or {})
+        self._memory: duckdb.DuckDBPyConnection | None = None
+        self._root: duckdb.DuckDBPyConnection | None = None
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self.connection_fields = (*self.connection_fields, "database", "read_only", "config")
+
+    @property
+    def _tokenize(self) -> Tokenizer:  # type: ignore[override]
+        return statements.duckdb_tokenizer
+
+    # Life-cycle
+
+    def _connect(self) -> None:
+        if self._memory is not None and self.database == _MEMORY:
+            self._root = self._memory
+        else:
+            self._root = self._opened()
+            if self.database == _MEMORY:
+                self._memory = self._root
+        self._connection = self._session_connection()
+
+    def _opened(self) -> duckdb.DuckDBPyConnection:
+        import duckdb
+
+        database = self.database if self.database == _MEMORY else os.path.expanduser(self.database)
+        return duckdb.connect(database, read_only=self.read_only, config=self.config)
+
+    def _session_connection(self) -> duckdb.DuckDBPyConnection:
+        assert self._root is not None
+        connection = self._root.cursor()
+        connection.execute("SET enable_progress_bar = false")  # it would print by itself
+        for name, value in self.session_properties.items():
+            connection.execute(f"SET {self._quote(name)} = {_literal(value)}")
+        return connection
+
+    def _is_connected(self) -> bool:
+        return self._connection is not None
+
+    def _disconnect(self) -> None:
+        connection, root = self._connection, self._root
+        self._connection = self._root = None
+        if connection is not None:
+            connection.close()
+        if root is not None and root is not self._memory:
+            root.close()
+
+    def drop_database(self) -> None:
+        """Disconnect, and drop a database in memory with all that is in it."""
+        self.disconnect()
+        memory, self._memory = self._memory, None
+        if memory is not None:
+            memory.close()
+
+    def _replace_connection(self) -> None:
+        self._connection = self._session_connection()
+
+    def _after_fork(self) -> None:
+        super()._after_fork()
+        self._memory = self._root = self._connection = None
+
+    # Statements
+
+    def _execute(
+        self,
+        statement: str,
+        cursor: Any,
+        wait: bool,
+        session_properties: dict[str, Any],
+        parameters: list[Any] | None = None,
+        frames: Mapping[str, Any] | None = None,
+    ) -> duckdb.DuckDBPyRelation | None:
+        connection = cursor or self._connection
+        run = functools.partial(connection.sql, statement, **({"params": parameters} if parameters else {}))
+        return _call_within(_names(frames), run)
+
+    def _cursor_empty(self, cursor: Any) -> bool:
+        return cursor is None or (cursor.columns in (["Success"], ["Count"]) and not cursor.shape[0])
+
+    def _arrow_batches(self, cursor: duckdb.DuckDBPyRelation, batch_rows: int) -> pa.RecordBatchReader:
+        return cursor.to_arrow_reader(batch_rows)
+
+    def _hand_out(self, cursor: duckdb.DuckDBPyRelation | None) -> ArrowCursor:
+        return ArrowCursor(None if self._cursor_empty(cursor) or cursor is None else cursor.to_arrow_table())
+
+    def _exhaust(self, cursor: duckdb.DuckDBPyRelation | None) -> None:
+        if cursor is not None:
+            cursor.execute()
+
+    def _cancel(self, cursor: Any) -> None:
+        connection = cursor or self._connection
+        if connection is not None:
+            connection.interrupt()
+
+    def _sibling_cursor(self) -> duckdb.DuckDBPyConnection:
+        return self._session_connection()
+
+    def _recover(self) -> str:
+        """Roll back when the failed statement has aborted a transaction that the user began."""
+        import duckdb
+
+        if self._connection is None:
+            return ""
+        try:
+            self._connection.execute("SELECT 1").fetchall()
+        except duckdb.Error:
+            self._connection.rollback()
+            return "\nThe transaction was rolled back."
+        return ""
+
+    # Tables
+
+    def _where(self, namespace: ParsedNamespaces) -> str:
+        columns = {"database": "table_catalog", "schema": "table_schema", "table": "table_name"}
+        given = namespace.as_dict()
+        conditions = [
+            f"{columns[level]} = {_literal(value)}" for level, value in given.items() if value is not None
+        ]
+        if given.get("database") is None:
+            conditions.append("table_catalog IN (current_database(), 'temp')")
+        return " AND ".join(conditions)
+
+    def _table_props(self, table: ParsedNamespaces, **kwargs: Any) -> Any:
+        where = self._where(table)
+        for old, new in (("table_catalog", "database_name"), ("table_schema", "schema_name")):
+            where = where.replace(old, new)
+        views = where.replace("table_name", "view_name")
+        return self._ask(
+            "SELECT * REPLACE (CAST(tags AS VARCHAR) AS tags) FROM (FROM duckdb_tables() UNION ALL BY NAME "
+            f"SELECT * RENAME (view_name AS table_name) FROM duckdb_views() WHERE {views}) WHERE {where}",
+            **kwargs,
+        )
+
+    def _dataframe_to_table(
+        self, df: Any, table: ParsedNamespaces, if_exists: IfExists, **kwargs: Any
+    ) -> None:
+        self._query_to_table(
+            "SELECT * FROM omniduct_frame", table, if_exists, template=False, frames={"omniduct_frame": df}
+        )
+
+
+# The names that a statement sees. DuckDB looks a table that its catalog lacks up among the variables of
+# the Python function that calls it; so the call is made by a function whose globals are the user's.
+
+
+def _names(frames: Mapping[str, Any] | None) -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    if "IPython" in sys.modules:
+        from omniduct.ipython.namespace import user_namespace
+
+        names = user_namespace()
+    return {**names, **frames} if frames else names
+
+
+def _call_within(names: dict[str, Any], call: Callable[[], Any]) -> Any:
+    """Call from within a function that has `names` as its globals and nothing else: no name of ours."""
+    code = _CALLER.replace(co_consts=tuple(call if c == _STAND_IN else c for c in _CALLER.co_consts))
+    return types.FunctionType(code, names)()
+
+
+_STAND_IN = 1234567890123
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", SyntaxWarning)  # "int is not callable": it never is called
+    _CALLER = next(
+        const
+        for const in compile(f"def caller():\n return {_STAND_IN}()", "<statement>", "exec").co_consts
+        if isinstance(const, types.CodeType)
+    )
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return repr(value)
+    return "'" + str(value).replace("'", "''") + "'"

@@ -1,0 +1,311 @@
+"""The magics of a database."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from omniduct.errors import DuctMagicError
+from omniduct.utils.magics import MagicCall, MagicsProvider, Rest, cell_magic, line_magic
+
+if TYPE_CHECKING:
+    from omniduct.databases.base import DatabaseClient
+
+__all__ = ["DatabaseMagics"]
+
+Show = Literal["head", "all", "none"] | int
+_HEAD = 10
+
+
+class DatabaseMagics(MagicsProvider):
+    """``%%NAME`` and its kin; a part of `DatabaseClient`."""
+
+    @cell_magic()
+    def _query_cell(
+        self,
+        call: MagicCall,
+        body: str,
+        variable: str | None = None,
+        *,
+        show: Show | None = None,
+        transpose: bool = False,
+        template: bool | None = None,
+        context: Mapping[str, Any] | None = None,
+        format: Literal["pandas", "polars", "arrow", "tuple", "dict", "csv", "hive", "raw"] | None = None,
+        **options: Any,
+    ) -> Any:
+        """Run the statements of the cell and show the result of the last.
+
+        Parameters
+        ----------
+        variable
+            Assign the whole result to this variable, and show its first 10 rows.
+        show
+            How much to show: 'head', 'all', 'none' or a number of rows. Without a variable: all.
+        transpose
+            Show columns as rows.
+        template
+            Whether the cell is a template, which sees your variables.
+        context
+            Further values for the template.
+        format
+            What the result becomes; pandas unless the duct says otherwise.
+        options
+            Anything else goes to the duct's `query`.
+        """
+        _check_variable(variable)
+        _own(self)._check_options(options, also=("show", "transpose"))
+        result = _own(self).query(
+            body, format=format, template=template, context=_context(call, context), **options
+        )
+        return _present(call, result, variable, show, transpose)
+
+    @line_magic()
+    def _query_line(self, call: MagicCall, statement: Rest) -> Any:
+        """Run a named template (``%NAME template key=value``), or the SQL on the line (``%NAME SELECT 1``).
+
+        The line is a template when it is one word that names one, with or without ``key=value`` behind it. SQL
+        goes to the end of the line, and takes no options.
+        """
+        own = _own(self)
+        name, _, rest = statement.strip().partition(" ")
+        if name in own.template_names:
+            values = _values(call, rest, f"%{own.name} {name}")
+            return own.query_from_template(name, context=_context(call, values))
+        if not rest.strip() or "=" in rest.split()[0]:
+            if not name:
+                raise DuctMagicError(
+                    f"%{own.name} needs SQL, or the name of a template; %%{own.name} runs a cell"
+                )
+            own.template_get(name)  # raises, with near misses
+        return own.query(statement, context=_context(call, None))
+
+    @cell_magic("execute")
+    def _execute_cell(
+        self,
+        call: MagicCall,
+        body: str,
+        variable: str | None = None,
+        *,
+        template: bool | None = None,
+        context: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Any:
+        """Run the statements of the cell and return the cursor of the last.
+
+        Parameters
+        ----------
+        variable
+            Assign the cursor to this variable.
+        template, context
+            As for a query.
+        """
+        _check_variable(variable)
+        cursor = _own(self).execute(body, template=template, context=_context(call, context), **options)
+        return _assigned(call, cursor, variable)
+
+    @line_magic("execute")
+    def _execute_line(self, call: MagicCall, statement: Rest) -> Any:
+        """Run the statement on the line and return its cursor."""
+        return _own(self).execute(statement, context=_context(call, None))
+
+    @cell_magic("stream")
+    def _stream_cell(
+        self,
+        call: MagicCall,
+        body: str,
+        variable: str | None = None,
+        *,
+        format: str | None = None,
+        batch: int | None = None,
+        template: bool | None = None,
+        context: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Any:
+        """Run the statement of the cell and return its rows as a stream.
+
+        Parameters
+        ----------
+        variable
+            Assign the stream to this variable.
+        format
+            What rows or pieces become.
+        batch
+            Pieces of so many rows, instead of single rows.
+        """
+        _check_variable(variable)
+        stream = _own(self).stream(
+            body, format=format, batch=batch, template=template, context=_context(call, context), **options
+        )
+        return _assigned(call, stream, variable)
+
+    @line_magic("stream")
+    def _stream_line(self, call: MagicCall, statement: Rest) -> Any:
+        """Run the statement on the line and return its rows as a stream."""
+        return _own(self).stream(statement, context=_context(call, None))
+
+    @cell_magic("render")
+    def _render_cell(
+        self, call: MagicCall, body: str, *, context: Mapping[str, Any] | None = None, meta_only: bool = False
+    ) -> None:
+        """Show what would be sent: the cell rendered, bind values as ``:name`` with the values beneath.
+
+        Parameters
+        ----------
+        context
+            Further values for the template.
+        meta_only
+            Only insert other templates.
+        """
+        text = _own(self).template_render(body, context=_context(call, context), meta_only=meta_only)
+        call.show(_Text(text))
+
+    @line_magic("render")
+    def _render_line(self, call: MagicCall, name: str, **values: Any) -> None:
+        """Show what a named template becomes.
+
+        Parameters
+        ----------
+        name
+            The template.
+        values
+            Values for it, as ``key=value``.
+        """
+        text = _own(self).template_render(name, context=_context(call, values), by_name=True)
+        call.show(_Text(text))
+
+    @cell_magic("template")
+    def _template_cell(self, call: MagicCall, body: str, name: str) -> None:
+        """Keep the cell as a template.
+
+        Parameters
+        ----------
+        name
+            Its name, for ``%NAME name``, ``{{{name}}}`` in other cells, and ``query_from_template``.
+        """
+        _own(self).template_add(name, body.strip("\n"))
+
+    @line_magic("template")
+    def _template_line(self, call: MagicCall, name: str | None = None) -> Any:
+        """Show a template, or list their names. ``%%NAME.template name`` keeps the cell as one.
+
+        Parameters
+        ----------
+        name
+            The template to show.
+        """
+        own = _own(self)
+        if name is None:
+            return own.template_names
+        call.show(_Text(own.template_get(name)))
+        return None
+
+    @line_magic("desc")
+    def _desc_line(self, call: MagicCall, table: str) -> Any:
+        """Show the columns of a table.
+
+        Parameters
+        ----------
+        table
+            The table, as ``schema.table``.
+        """
+        return _own(self).table_desc(table)
+
+    @line_magic("head")
+    def _head_line(self, call: MagicCall, table: str, n: int = _HEAD) -> Any:
+        """Show the first rows of a table.
+
+        Parameters
+        ----------
+        table
+            The table, as ``schema.table``.
+        n
+            How many rows.
+        """
+        return _own(self).table_head(table, n=n)
+
+    @line_magic("props")
+    def _props_line(self, call: MagicCall, table: str) -> Any:
+        """Show the properties of a table.
+
+        Parameters
+        ----------
+        table
+            The table, as ``schema.table``.
+        """
+        return _own(self).table_props(table)
+
+
+class _Text:
+    """A text that is displayed as it is, without quotes."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def _own(magics: DatabaseMagics) -> DatabaseClient:
+    return cast("DatabaseClient", magics)
+
+
+def _context(call: MagicCall, given: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """What a template sees: the user's variables, and over these what was given."""
+    return ChainMap(dict(given or {}), cast("Any", call.namespace))
+
+
+def _values(call: MagicCall, line: str, magic: str) -> dict[str, Any]:
+    """The ``key=value`` pairs of a line."""
+    from omniduct.ipython.lines import Declaration, parse
+
+    def takes_any(**values: Any) -> None:
+        """Take any values."""
+
+    return dict(parse(line, Declaration(takes_any, "", 0), magic, call.namespace)[1])
+
+
+def _assigned(call: MagicCall, value: Any, variable: str | None) -> Any:
+    if variable is None:
+        return value
+    call.assign(variable, value)
+    return None
+
+
+def _check_variable(variable: str | None) -> None:
+    """Complain about a name that cannot be assigned to, before anything runs."""
+    if variable is not None and not variable.isidentifier():
+        raise DuctMagicError(f"the result cannot be assigned to {variable!r}: it is no name of a variable")
+
+
+def _present(call: MagicCall, result: Any, variable: str | None, show: Show | None, transpose: bool) -> Any:
+    """Assign the result and show as much of it as is wanted; return it when all of it is wanted."""
+    if variable is not None:
+        call.assign(variable, result)
+    wanted = show if show is not None else ("all" if variable is None else "head")
+    if result is None or wanted == "none":
+        return None
+    shown = result if wanted == "all" else _first(result, _HEAD if wanted == "head" else cast(int, wanted))
+    if transpose:
+        shown = _transposed(shown)
+    if variable is None:
+        return shown
+    call.show(shown)
+    return None
+
+
+def _first(result: Any, n: int) -> Any:
+    if hasattr(result, "head"):
+        return result.head(n)
+    if hasattr(result, "slice"):  # Arrow
+        return result.slice(0, n)
+    return result[:n] if isinstance(result, list) else result
+
+
+def _transposed(result: Any) -> Any:
+    if hasattr(result, "T"):
+        return result.T
+    if hasattr(result, "transpose"):
+        return result.transpose(include_header=True)
+    return result

@@ -1,0 +1,179 @@
+"""Results that are read as they come: streams of rows or pieces, and files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import IO, TYPE_CHECKING, Any, TypeVar
+
+from omniduct.databases.running import Session
+from omniduct.databases.statements import Statement
+
+if TYPE_CHECKING:
+    from omniduct.databases.base import DatabaseClient
+    from omniduct.databases.results import Formatter
+
+__all__ = ["Stream", "write"]
+
+_ROWS_AT_A_TIME = 1000  # fetched by one call of the worker, when rows are asked for one by one
+
+_Result = TypeVar("_Result")
+
+
+class _Beside:
+    """A statement that runs beside the session, on a sibling connection where the driver has one."""
+
+    def __init__(self, client: DatabaseClient) -> None:
+        self._client = client.connect()
+        self.cursor = client._sibling_cursor()
+        self._own = None if self.cursor is None else Session(f"{client.name} (stream)")
+        self._open = True
+        client._life.begin_statement()
+
+    def call(self, function: Callable[[], _Result]) -> _Result:
+        """Call a function on the worker; an interrupt cancels the statement and ends it for good."""
+        session = self._own or self._client._current_session()
+        try:
+            return session.run(function, self._cancel)
+        except BaseException:
+            self.close()
+            raise
+
+    def _cancel(self) -> None:
+        self._client._cancel(self.cursor)
+
+    def close(self) -> None:
+        if not self._open:
+            return
+        self._open = False
+        if self._own is not None:
+            self._own.close(self._cancel)
+            with contextlib.suppress(Exception):  # the link may be gone
+                self.cursor.close()
+        self._client._life.end_statement()
+
+
+class Stream(Iterator[Any]):
+    """The rows of a result, or pieces of it, fetched as they are asked for.
+
+    Closing it, leaving its ``with`` block or dropping it cancels the statement.
+    """
+
+    def __init__(
+        self,
+        client: DatabaseClient,
+        prepared: list[Statement],
+        chosen: Formatter,
+        batch: int | None,
+        options: dict[str, Any],
+    ) -> None:
+        self._beside = _Beside(client)
+        self._single = batch is None
+        self._piece: Iterator[Any] = iter(())
+
+        def begin(cursor: Any) -> Iterator[Any]:
+            if client._cursor_empty(cursor):
+                return iter(())
+            source = client._source(cursor)
+            return _pieces(chosen.stream(source)) if batch is None else chosen.stream_batches(source, batch)
+
+        given = {**options, "cursor": self._beside.cursor}
+        self._pieces = self._beside.call(lambda: client._run_all(prepared, begin, given))
+        self._refused = client._failure_while_reading
+
+    def __next__(self) -> Any:
+        if not self._single:
+            return self._next_piece()
+        for row in self._piece:
+            return row
+        self._piece = iter(self._next_piece())
+        return next(self)
+
+    def _next_piece(self) -> Any:
+        ended = object()
+        piece = self._beside.call(lambda: self._refused(lambda: next(self._pieces, ended)))
+        if piece is ended:
+            self.close()
+            raise StopIteration
+        return piece
+
+    def close(self) -> None:
+        """Stop reading, and cancel the statement if it has not ended."""
+        self._pieces = iter(())
+        self._beside.close()
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if "_beside" in self.__dict__:
+            self._beside.close()
+
+
+def _pieces(rows: Iterator[Any]) -> Iterator[list[Any]]:
+    while piece := list(islice(rows, _ROWS_AT_A_TIME)):
+        yield piece
+
+
+def write(
+    client: DatabaseClient,
+    prepared: list[Statement],
+    chosen: Formatter,
+    file: Any,
+    fs: Any,
+    options: dict[str, Any],
+) -> None:
+    """Write the result of a statement to a file, which is whole in the end or is not there."""
+    beside = _Beside(client)
+    given = {**options, "cursor": beside.cursor}
+
+    def write_to(target: IO[bytes]) -> None:
+        def finish(cursor: Any) -> None:
+            if not client._cursor_empty(cursor):
+                chosen.write(client._source(cursor), target)
+
+        beside.call(lambda: client._run_all(prepared, finish, given))
+
+    try:
+        with _opened(file, fs) as target:
+            write_to(target)
+    finally:
+        beside.close()
+
+
+@contextlib.contextmanager
+def _opened(file: Any, fs: Any) -> Iterator[IO[bytes]]:
+    """The file to write to; one by name gets its name when everything is written."""
+    if hasattr(file, "write"):
+        yield file
+    elif fs is not None:
+        with _opened_on(fs, file) as target:
+            yield target
+    else:
+        path = os.path.expanduser(os.fspath(file))
+        part = f"{path}.{uuid.uuid4().hex[:8]}.part"
+        try:
+            with open(part, "wb") as target:
+                yield target
+            os.replace(part, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(part)
+            raise
+
+
+@contextlib.contextmanager
+def _opened_on(fs: Any, path: str) -> Iterator[IO[bytes]]:
+    try:
+        with fs.open(path, "wb") as target:
+            yield target
+    except BaseException:
+        with contextlib.suppress(Exception):
+            fs.remove(path)
+        raise

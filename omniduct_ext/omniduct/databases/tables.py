@@ -1,0 +1,203 @@
+"""Tables of a database: listing, describing, reading and writing them by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from omniduct.databases.namespaces import ParsedNamespaces
+from omniduct.errors import DuctConfigError, DuctNotFound, DuctStatementError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from omniduct.databases.base import DatabaseClient
+
+__all__ = ["IfExists", "TableMethods"]
+
+IfExists = Literal["fail", "replace", "append", "delete_rows"]
+_IF_EXISTS = ("fail", "replace", "append", "delete_rows")
+
+
+class TableMethods:
+    """What a database can do with its tables; a part of `DatabaseClient`.
+
+    A table is a name ("catalog.schema.table", parts quoted where they must be) or a ParsedNamespaces.
+    The hooks that a protocol may replace take a ParsedNamespaces; by default they ask
+    ``information_schema``.
+    """
+
+    def table_list(
+        self, namespace: str | ParsedNamespaces | None = None, renew: bool = True, **kwargs: Any
+    ) -> Any:
+        """The tables in a namespace, by default the current one: a DataFrame."""
+        return self._table_list(_own(self)._parse_prefix(namespace), **kwargs)
+
+    def table_exists(self, table: str | ParsedNamespaces, renew: bool = True, **kwargs: Any) -> bool:
+        """Whether there is a table or view of that name."""
+        return bool(self._table_exists(self._table(table), **kwargs))
+
+    def table_desc(self, table: str | ParsedNamespaces, renew: bool = True, **kwargs: Any) -> pd.DataFrame:
+        """The columns of a table: a row each, with name, type, and whether it may be null."""
+        return cast("pd.DataFrame", self._table_desc(self._there(table), **kwargs))
+
+    def table_head(
+        self, table: str | ParsedNamespaces, n: int = 10, renew: bool = True, **kwargs: Any
+    ) -> Any:
+        """The first `n` rows of a table."""
+        return self._table_head(self._table(table), n, **kwargs)
+
+    def table_props(self, table: str | ParsedNamespaces, renew: bool = True, **kwargs: Any) -> pd.DataFrame:
+        """The properties of a table: what the catalog knows of it."""
+        return cast("pd.DataFrame", self._table_props(self._there(table), **kwargs))
+
+    def table_partition_cols(
+        self, table: str | ParsedNamespaces, renew: bool = True, **kwargs: Any
+    ) -> list[str]:
+        """The columns by which a table is partitioned."""
+        return cast("list[str]", self._table_partition_cols(self._there(table), **kwargs))
+
+    def table_drop(self, table: str | ParsedNamespaces, **kwargs: Any) -> None:
+        """Drop a table."""
+        self._table_drop(self._there(table), **kwargs)
+
+    def query_to_table(
+        self, statement: str, table: str | ParsedNamespaces, if_exists: IfExists = "fail", **kwargs: Any
+    ) -> None:
+        """Run a query in the database, into a table.
+
+        Parameters
+        ----------
+        if_exists : {"fail", "replace", "append", "delete_rows"}
+            What to do when there is such a table; "delete_rows" keeps it, and replaces its rows.
+        """
+        self._query_to_table(statement, self._table(table, write=True), _checked(if_exists), **kwargs)
+
+    def dataframe_to_table(
+        self, df: Any, table: str | ParsedNamespaces, if_exists: IfExists = "fail", **kwargs: Any
+    ) -> None:
+        """Write a pandas, polars or Arrow frame into a table; `if_exists` as for `query_to_table`."""
+        self._dataframe_to_table(df, self._table(table, write=True), _checked(if_exists), **kwargs)
+
+    # What a protocol may replace
+
+    def _table_list(self, namespace: ParsedNamespaces, **kwargs: Any) -> Any:
+        where = self._where(namespace)
+        return self._ask(
+            "SELECT table_schema, table_name, table_type FROM information_schema.tables"
+            f"{where and ' WHERE ' + where} ORDER BY table_schema, table_name",
+            **kwargs,
+        )
+
+    def _table_exists(self, table: ParsedNamespaces, **kwargs: Any) -> bool:
+        found = self._ask(
+            f"SELECT 1 FROM information_schema.tables WHERE {self._where(table)}", format="tuple", **kwargs
+        )
+        return bool(found)
+
+    def _table_desc(self, table: ParsedNamespaces, **kwargs: Any) -> Any:
+        return self._ask(
+            "SELECT column_name, data_type, is_nullable, column_default FROM information_schema.columns "
+            f"WHERE {self._where(table)} ORDER BY ordinal_position",
+            **kwargs,
+        )
+
+    def _table_head(self, table: ParsedNamespaces, n: int, **kwargs: Any) -> Any:
+        if isinstance(n, bool) or not isinstance(n, int) or n < 0:
+            raise DuctConfigError(f"{_own(self).name}: the number of rows cannot be {n!r}")
+        return self._ask(f"SELECT * FROM {table} LIMIT {n}", **kwargs)
+
+    def _table_props(self, table: ParsedNamespaces, **kwargs: Any) -> Any:
+        return self._ask(f"SELECT * FROM information_schema.tables WHERE {self._where(table)}", **kwargs)
+
+    def _table_partition_cols(self, table: ParsedNamespaces, **kwargs: Any) -> list[str]:
+        raise DuctStatementError(
+            f"{_own(self).name}: {_own(self).protocol or 'this database'} has no partitioned tables"
+        )
+
+    def _table_drop(self, table: ParsedNamespaces, **kwargs: Any) -> Any:
+        return _own(self).execute(f"DROP TABLE {table}", template=False, **kwargs)
+
+    def _query_to_table(
+        self, statement: str, table: ParsedNamespaces, if_exists: IfExists, **kwargs: Any
+    ) -> None:
+        own = _own(self)
+        template, context = kwargs.pop("template", None), kwargs.pop("context", None)
+        prepared = own._statements(statement, {"template": template, "context": context})
+        exists = if_exists != "fail" and self._table_exists(table)
+        last = prepared[-1]
+        for text in self._into(table, if_exists, exists)[:-1]:
+            own.execute(text, template=False, **kwargs)
+        head = self._into(table, if_exists, exists)[-1]
+        own._run([*prepared[:-1], type(last)(f"{head} {last.text}", last.parameters)], own._exhaust, kwargs)
+
+    @staticmethod
+    def _into(table: ParsedNamespaces, if_exists: IfExists, exists: bool) -> list[str]:
+        """The statements that make room, and the beginning of the one that fills."""
+        if not exists:
+            return [f"CREATE TABLE {table} AS"]
+        if if_exists == "replace":
+            return [f"CREATE OR REPLACE TABLE {table} AS"]
+        room = [f"DELETE FROM {table}"] if if_exists == "delete_rows" else []
+        return [*room, f"INSERT INTO {table}"]
+
+    def _dataframe_to_table(
+        self, df: Any, table: ParsedNamespaces, if_exists: IfExists, **kwargs: Any
+    ) -> None:
+        raise DuctStatementError(f"{_own(self).name}: {type(self).__name__} cannot write frames into tables")
+
+    # Names
+
+    def _table(self, name: str | ParsedNamespaces, write: bool = False) -> ParsedNamespaces:
+        parsed = _own(self)._parse_namespaces(name, write=write)
+        if not parsed:
+            raise DuctConfigError(f"{_own(self).name}: the name of a table is missing")
+        return parsed
+
+    def _there(self, name: str | ParsedNamespaces) -> ParsedNamespaces:
+        """The name of a table that exists.
+
+        Raises
+        ------
+        DuctNotFound
+            It does not; near misses are named.
+        """
+        table = self._table(name)
+        if not self._table_exists(table):
+            raise DuctNotFound(
+                f"{_own(self).name}: there is no table {str(name)!r}{self._near_tables(table)}"
+            )
+        return table
+
+    def _near_tables(self, table: ParsedNamespaces) -> str:
+        from omniduct.core.arguments import did_you_mean
+
+        rows = self._ask("SELECT table_name FROM information_schema.tables", format="tuple")
+        return did_you_mean(table.name, sorted({row[0] for row in rows}))
+
+    def _where(self, namespace: ParsedNamespaces) -> str:
+        """The condition that picks a namespace out of ``information_schema``."""
+        columns = {"catalog": "table_catalog", "database": "table_schema", "schema": "table_schema"}
+        columns["table"] = "table_name"
+        given = namespace.as_dict()
+        return " AND ".join(
+            f"{columns[level]} = {_literal(value)}" for level, value in given.items() if value is not None
+        )
+
+    def _ask(self, statement: str, **kwargs: Any) -> Any:
+        return _own(self).query(statement, **{"template": False, "use_cache": False, **kwargs})
+
+
+def _own(methods: TableMethods) -> DatabaseClient:
+    return cast("DatabaseClient", methods)
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _checked(if_exists: str) -> IfExists:
+    if if_exists not in _IF_EXISTS:
+        raise DuctConfigError(
+            f"if_exists cannot be {if_exists!r}; it takes {', '.join(map(repr, _IF_EXISTS))}"
+        )
+    return cast(IfExists, if_exists)

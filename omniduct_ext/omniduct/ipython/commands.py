@@ -1,0 +1,142 @@
+"""``%omniduct`` and its subcommands."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from omniduct import protocols
+from omniduct.core.endpoints import where
+from omniduct.core.lifecycle import CONNECTED
+from omniduct.credentials import is_tagged
+from omniduct.duct import Duct
+from omniduct.errors import DuctMagicError
+from omniduct.ipython.lines import Declaration, parse
+from omniduct.ipython.tables import Table
+from omniduct.utils.magics import MagicCall, MagicsProvider, Rest, line_magic
+
+if TYPE_CHECKING:
+    from omniduct.registry import DuctRegistry
+
+__all__ = ["OmniductCommands"]
+
+_SYMBOLS = {"disconnected": "○", "connecting": "◌", "connected": "●", "lost": "✗", "failed": "✗"}
+
+
+class OmniductCommands(MagicsProvider):
+    """The magic of the registry itself."""
+
+    def __init__(self, registry: DuctRegistry, publish: Callable[[], None]) -> None:
+        self._registry = registry
+        self._publish = publish  # puts new names into the user's namespace
+
+    @line_magic()
+    def _omniduct(self, call: MagicCall, command: Rest = "status") -> Any:
+        """Show the ducts and their state, connect and disconnect them, make new ones.
+
+        ``%omniduct`` or ``%omniduct status``
+            Every duct: name, kind, protocol, where it is, and its state; and what could not be loaded.
+        ``%omniduct connect NAME ...``
+            Connect ducts now, rather than when they are first used.
+        ``%omniduct disconnect NAME ...``
+            Disconnect ducts; all of them if no name is given.
+        ``%omniduct new NAME PROTOCOL key=value ...``
+            Make a duct and register it. A password is not written here, where it would stay in the
+            notebook: use ``password=True`` to be asked, or a source as ``password='env:DB_PASSWORD'``.
+        ``%omniduct config``
+            Where each duct and setting came from.
+        """
+        name, _, rest = command.strip().partition(" ")
+        commands: dict[str, Callable[..., Any]] = {
+            "status": self._status,
+            "connect": self._connect,
+            "disconnect": self._disconnect,
+            "new": self._new,
+            "config": self._config,
+        }
+        if name not in commands:
+            near = difflib.get_close_matches(name, commands, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(commands)}"
+            raise DuctMagicError(f"%omniduct has no command {name!r}; {hint}")
+        chosen = commands[name]
+        words, keys = parse(
+            rest, Declaration(_unbound(chosen), name, 1), f"%omniduct {name}", call.namespace
+        )
+        return chosen(*words, **keys)
+
+    def _status(self) -> Table:
+        """Show every duct and its state."""
+        return self._table([duct for duct in self._registry])
+
+    def _table(self, ducts: list[Duct]) -> Table:
+        order = list(Duct.Type)
+        ducts = sorted(ducts, key=lambda d: (order.index(d.DUCT_TYPE), d.name))
+        rows = [
+            (
+                ", ".join(self._registry.names_of(duct)),
+                duct.DUCT_TYPE.value,
+                duct.protocol or "",
+                where(duct),
+                f"{_SYMBOLS[duct._life.state]} {duct._life.state}",
+                duct._life.last_error or (f"since {_clock(duct)}" if duct._life.state == CONNECTED else ""),
+            )
+            for duct in ducts
+        ]
+        notes = [str(p) for p in self._registry.problems] + protocols.duplicates()
+        return Table(("name", "kind", "protocol", "where", "state", "since / why"), rows, notes)
+
+    def _connect(self, *names: str) -> Table:
+        """Connect ducts."""
+        ducts = self._named("connect", names)
+        for duct in ducts:
+            duct.connect()
+        return self._table(ducts)
+
+    def _disconnect(self, *names: str) -> Table:
+        """Disconnect ducts; all of them without a name."""
+        ducts = self._named("disconnect", names) if names else list(self._registry)
+        for duct in sorted(ducts, key=lambda d: d.DUCT_TYPE is Duct.Type.REMOTE):
+            duct.disconnect()
+        return self._table(ducts)
+
+    def _named(self, command: str, names: tuple[str, ...]) -> list[Duct]:
+        parts = [part for name in names for part in name.split(",") if part]
+        if not parts:
+            raise DuctMagicError(
+                f"%omniduct {command} needs the name of a duct; there are {', '.join(self._registry.names)}"
+            )
+        return [self._registry[part] for part in parts]
+
+    def _new(self, name: str, protocol: str, **arguments: Any) -> Table:
+        """Make a duct and register it."""
+        password = arguments.get("password")
+        if isinstance(password, str) and not is_tagged(password):
+            raise DuctMagicError(
+                "%omniduct new takes no literal password: it would stay in the notebook and the history. Use "
+                "password=True to be asked, or a source: password='env:NAME', 'keyring:service', 'command:...'"
+            )
+        duct = self._registry.new(name, protocol, **arguments)
+        self._publish()
+        return self._table([duct])
+
+    def _config(self) -> Table:
+        """Show where each duct came from, and the settings."""
+        rows = [(name, self._registry[name].protocol or "", str(self._registry.origin(name)))
+                for name in self._registry.names]  # fmt: skip
+        files = ", ".join(self._registry.sources()) or "none"
+        settings = (
+            f"files: {files}; register_magics: {self._registry.register_magics}; "
+            f"populate_namespace: {self._registry.populate_namespace}"
+        )
+        notes = [settings, *map(str, self._registry.problems)]
+        return Table(("name", "protocol", "from"), rows, notes)
+
+
+def _unbound(method: Any) -> Callable[..., Any]:
+    function: Callable[..., Any] = method.__func__
+    return function
+
+
+def _clock(duct: Duct) -> str:
+    return duct._life.since.astimezone().strftime("%H:%M:%S")

@@ -1,0 +1,48 @@
+"""A small table that shows itself in a terminal and in a page."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+__all__ = ["Table"]
+
+
+class Table:
+    """Rows under a heading, with notes beneath.
+
+    >>> Table(("name", "state"), [("db", "connected")], ["all is well"])
+    name  state
+    ────  ─────────
+    db    connected
+    <BLANKLINE>
+    ! all is well
+    """
+
+    def __init__(
+        self, heading: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str] = ()
+    ) -> None:
+        self.heading = list(heading)
+        self.rows = [list(row) for row in rows]
+        self.notes = list(notes)
+
+    def __repr__(self) -> str:
+        widths = [max(map(len, column)) for column in zip(self.heading, *self.rows, strict=True)]
+        ruled = [self.heading, ["─" * width for width in widths], *self.rows]
+        lines = ["  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in ruled]
+        if self.notes:
+            lines += ["", *(f"! {note}" for note in self.notes)]
+        return "\n".join(lines)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
+
+    def _repr_html_(self) -> str:
+        head = "".join(f'<th scope="col" style="text-align:left">{html.escape(h)}</th>' for h in self.heading)
+        body = "".join(
+            "<tr>" + "".join(f'<td style="text-align:left">{html.escape(c)}</td>' for c in row) + "</tr>"
+            for row in self.rows
+        )
+        notes = "".join(f"<p>⚠ {html.escape(note)}</p>" for note in self.notes)
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"

@@ -1,0 +1,1 @@
+"""Remotes: machines through which services are reached, and whose commands and files one uses."""

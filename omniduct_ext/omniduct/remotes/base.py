@@ -1,0 +1,277 @@
+"""RemoteClient: what every remote can do, and the bookkeeping of its forwards."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit, urlunsplit
+
+from omniduct.core.endpoints import port_number, split
+from omniduct.duct import Duct
+from omniduct.errors import DuctConfigError, DuctConnectionError, DuctError, DuctServerUnreachable
+from omniduct.filesystems.base import FileSystemClient
+from omniduct.remotes.forwarding import LOOPBACK, Forward, Forwards
+from omniduct.utils.magics import MagicCall, Rest, cell_magic, line_magic
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["RemoteClient"]
+
+logger = logging.getLogger("omniduct")
+
+
+class RemoteClient(FileSystemClient):
+    """A machine through which services are reached; it runs commands, and has files.
+
+    A subclass supplies the hooks of `Duct`, ``_execute``, ``_port_forward_start``,
+    ``_port_forward_stop``, ``_is_port_bound``, and the hooks of `FileSystemClient`.
+
+    Parameters
+    ----------
+    smartcards : dict, optional
+        Name to PKCS#11 library, for those that log in with one.
+    **kwargs
+        The arguments of `FileSystemClient` and `Duct`.
+    """
+
+    DUCT_TYPE = Duct.Type.REMOTE
+    DEFAULT_PORT = 22
+
+    def __init__(self, smartcards: dict[str, str] | None = None, **kwargs: Any) -> None:
+        self.smartcards = dict(smartcards or {})
+        self._forwards = Forwards()
+        super().__init__(**kwargs)
+
+    def _arguments_now(self) -> dict[str, Any]:
+        return {**super()._arguments_now(), "smartcards": dict(self.smartcards)}
+
+    # Commands
+
+    def execute(self, cmd: str, skip_cwd: bool = False, **kwargs: Any) -> Any:
+        """Run a command there.
+
+        Parameters
+        ----------
+        cmd : str
+            For the login shell.
+        skip_cwd : bool
+            Whether to run it in the home folder, rather than in `path_cwd`.
+
+        Returns
+        -------
+        object
+            With `returncode` (int), `stdout` and `stderr` (bytes).
+        """
+        return self.connect()._execute(cmd, skip_cwd=skip_cwd, **kwargs)
+
+    # Forwards
+
+    def port_forward(
+        self, remote_host: str, remote_port: int | None = None, local_port: int | None = None
+    ) -> int:
+        """Forward a local port to a host and port that are seen from there.
+
+        Parameters
+        ----------
+        remote_host : str
+            "host" or "host:port".
+        remote_port : int, optional
+            The port, unless it is written with the host.
+        local_port : int, optional
+            The local port; by default one that is free, and the same for the same target each time.
+
+        Returns
+        -------
+        int
+            The local port, on 127.0.0.1. A target that is forwarded already keeps its port.
+
+        Raises
+        ------
+        DuctServerUnreachable
+            Nothing answers at the target, seen from there.
+        """
+        host, port = self._target(remote_host, remote_port)
+        return self._forwarded(host, port, local_port, owner=None)
+
+    def port_forward_for(self, duct: Duct, host: str, port: int) -> int:
+        """The local port of a duct's own forward; started if need be, until the duct gives it back."""
+        return self._forwarded(host, port, None, owner=id(duct))
+
+    def _forwarded(self, host: str, port: int, local_port: int | None, owner: int | None) -> int:
+        self.connect()
+        with self._forwards.lock:
+            found = self._forwards.find(host, port)
+            if found and local_port not in (None, found[0].local_port):
+                raise DuctConfigError(
+                    f"{self.name}: {host}:{port} is forwarded from local port {found[0].local_port} already, "
+                    f"not {local_port}; stop that forward first"
+                )
+            forward = found[0] if found else self._start(host, port, local_port)
+            forward.owners.add(owner)
+            return forward.local_port
+
+    def _start(self, host: str, port: int, local_port: int | None) -> Forward:
+        if not self._is_port_bound(host, port):
+            raise DuctServerUnreachable(f"{self.name}: nothing answers at {host}:{port}, seen from there")
+        local = local_port or self._forwards.port_for(host, port)
+        try:
+            connection = self._port_forward_start(local, host, port)
+        except DuctError:
+            raise
+        except Exception as error:
+            raise DuctConnectionError(
+                f"{self.name}: could not forward local port {local} to {host}:{port}: {error}"
+            ) from error.with_traceback(None)
+        return self._forwards.add(Forward(local, host, port, connection))
+
+    def port_forward_release(self, duct: Duct) -> None:
+        """Take a duct's forward back; it ends when nobody else uses it."""
+        with self._forwards.lock:
+            for forward in self._forwards:
+                if id(duct) in forward.owners:
+                    forward.owners.discard(id(duct))
+                    if not forward.owners:
+                        self._stop(forward)
+
+    def has_port_forward(
+        self, remote_host: str | None = None, remote_port: int | None = None, local_port: int | None = None
+    ) -> bool:
+        """Whether there is a forward that fits."""
+        if remote_host is not None:
+            remote_host, remote_port = self._target(remote_host, remote_port, required=False)
+        return bool(self._forwards.find(remote_host, remote_port, local_port))
+
+    def port_forward_stop(
+        self, local_port: int | None = None, remote_host: str | None = None, remote_port: int | None = None
+    ) -> None:
+        """Stop the forwards that fit, whoever uses them.
+
+        Raises
+        ------
+        DuctConfigError
+            There is none.
+        """
+        if remote_host is not None:
+            remote_host, remote_port = self._target(remote_host, remote_port, required=False)
+        with self._forwards.lock:
+            found = self._forwards.find(remote_host, remote_port, local_port)
+            if not found:
+                raise DuctConfigError(
+                    f"{self.name}: there is no forward from local port {local_port} to {remote_host}:{remote_port}"
+                )
+            for forward in found:
+                self._stop(forward)
+
+    def port_forward_stopall(self) -> None:
+        """Stop every forward."""
+        with self._forwards.lock:
+            for forward in self._forwards:
+                self._stop(forward)
+
+    def _stop(self, forward: Forward) -> None:
+        self._forwards.drop(forward)
+        try:
+            self._port_forward_stop(
+                forward.local_port, forward.remote_host, forward.remote_port, forward.connection
+            )
+        except Exception:  # it has ended with the connection, most likely
+            logger.debug("%s: stopping the forward %s", self.name, forward, exc_info=True)
+
+    def show_port_forwards(self) -> pd.DataFrame:
+        """The forwards: a row each, with local port, remote host and remote port."""
+        import pandas as pd
+
+        rows = [(f.local_port, f.remote_host, f.remote_port) for f in self._forwards]
+        return pd.DataFrame(rows, columns=["local_port", "remote_host", "remote_port"])
+
+    def get_local_uri(self, uri: str) -> str:
+        """The same URI, through a forward.
+
+        Raises
+        ------
+        DuctConfigError
+            It names no port, and its scheme has no usual one.
+        """
+        parts = urlsplit(uri)
+        port = parts.port or {"http": 80, "https": 443, "ftp": 21}.get(parts.scheme)
+        if parts.hostname is None or port is None:
+            raise DuctConfigError(f"{self.name}: the URI {uri!r} names no host and port to forward to")
+        login = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+        local = self.port_forward(parts.hostname, port)
+        return urlunsplit(parts._replace(netloc=f"{login}{LOOPBACK}:{local}"))
+
+    def is_port_bound(self, host: str, port: int) -> bool:
+        """Whether something answers at a host and port, seen from there."""
+        return bool(self.connect()._is_port_bound(host, port))
+
+    def _target(self, host: str, port: int | None, required: bool = True) -> Any:
+        name, own_port = split(host)
+        number = port_number(self.name, port) or own_port
+        if number is None and required:
+            raise DuctConfigError(f"{self.name}: {host!r} names no port to forward to; write 'host:port'")
+        return name, number
+
+    def prepare_smartcards(self) -> None:
+        """Make the smartcards ready for use."""
+        for name, library in self.smartcards.items():
+            self._prepare_smartcard(name, library)
+
+    def _before_disconnect(self) -> None:
+        """Everything that is reached through here ends with it."""
+        super()._before_disconnect()
+        self.port_forward_stopall()
+
+    def _after_fork(self) -> None:
+        super()._after_fork()
+        self._forwards = Forwards()
+
+    # What a subclass supplies
+
+    def _execute(self, cmd: str, skip_cwd: bool = False, **kwargs: Any) -> Any:
+        """Run a command; return an object with `returncode`, `stdout` and `stderr`."""
+        raise NotImplementedError(f"{type(self).__name__} runs no commands")
+
+    def _port_forward_start(self, local_port: int, remote_host: str, remote_port: int) -> Any:
+        """Start to forward; return what ``_port_forward_stop`` needs."""
+        raise NotImplementedError(f"{type(self).__name__} forwards no ports")
+
+    def _port_forward_stop(
+        self, local_port: int, remote_host: str, remote_port: int, connection: Any
+    ) -> None:
+        """Stop to forward."""
+        raise NotImplementedError(f"{type(self).__name__} forwards no ports")
+
+    def _is_port_bound(self, host: str, port: int) -> bool:
+        """Whether something answers at a host and port, seen from there."""
+        raise NotImplementedError(f"{type(self).__name__} forwards no ports")
+
+    def _prepare_smartcard(self, name: str, library: str) -> None:
+        """Make one smartcard ready."""
+
+    # Magics
+
+    @cell_magic()
+    def _command_cell(self, call: MagicCall, body: str) -> None:
+        """Run the cell as a command there, and show what it prints."""
+        self._show(call, self.execute(body))
+
+    @line_magic()
+    def _command_line(self, call: MagicCall, command: Rest) -> None:
+        """Run the command on the line there, and show what it prints."""
+        self._show(call, self.execute(command))
+
+    def _show(self, call: MagicCall, result: Any) -> None:
+        out, err = (cast(bytes, s).decode(errors="replace") for s in (result.stdout, result.stderr))
+        for text in filter(None, [out.rstrip("\n"), err.rstrip("\n")]):
+            call.show(_Output(text))
+        if result.returncode:
+            raise DuctConnectionError(f"{self.name}: the command ended with exit code {result.returncode}")
+
+
+class _Output:
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text

@@ -1,0 +1,1 @@
+"""What subclasses of Duct may use besides Duct itself."""

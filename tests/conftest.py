@@ -1,0 +1,62 @@
+"""What every test and every docstring example of this project runs in."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+NEED_SERVICES = "OMNIDUCT_TESTS_NEED_SERVICES"
+
+
+class EverySkipFails:
+    """Turns a skip into a failure, where a machine is meant to have all that the tests need."""
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        if report.skipped and not hasattr(report, "wasxfail"):
+            report.outcome = "failed"
+            report.longrepr = self.why(report)
+        return report
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_make_collect_report(self) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        report = yield
+        if report.skipped:
+            report.outcome = "failed"
+            report.longrepr = self.why(report)
+        return report
+
+    def why(self, report: pytest.TestReport | pytest.CollectReport) -> str:
+        """The skip's place and reason, and why they are not accepted."""
+        skip = report.longrepr
+        place, reason = (f"{skip[0]}:{skip[1]}", skip[2]) if isinstance(skip, tuple) else ("", str(skip))
+        advice = f"with {NEED_SERVICES}=1 nothing may be skipped: provide what this test needs"
+        return f"{place}: {reason}\n{advice}"
+
+
+def move_into_own_home(config: pytest.Config) -> None:
+    """Give the tests, and all they start, an empty home: nobody's files or settings decide a test."""
+    folder = tempfile.TemporaryDirectory(prefix="omniduct-home-", ignore_cleanup_errors=True)
+    config.add_cleanup(folder.cleanup)
+    patch = pytest.MonkeyPatch()
+    config.add_cleanup(patch.undo)
+    # Matplotlib's font cache takes seconds to make, so the real cache stays.
+    patch.setenv("XDG_CACHE_HOME", os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"))
+    patch.setenv("HOME", folder.name)
+    for name in ("OMNIDUCT_CONFIG", "JUPYTER_PATH", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        patch.delenv(name, raising=False)
+    patch.setenv("IPYTHONDIR", f"{folder.name}/ipython")
+    for kind in ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR"):
+        patch.setenv(f"JUPYTER_{kind}", f"{folder.name}/jupyter/{kind.lower()}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    move_into_own_home(config)
+    if os.environ.get(NEED_SERVICES) == "1":
+        # As a plug-in it holds for the package's docstring examples too, which are not beneath this folder.
+        config.pluginmanager.register(EverySkipFails(), "omniduct-every-skip-fails")
