@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import sqlite3
 import subprocess
 import sys
+import time
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -17,6 +19,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from omniduct.databases import tokens
 from omniduct.databases.statements import (
     Binding,
     BindValue,
@@ -101,6 +104,16 @@ def test_tokens_say_where_they_are_and_of_what_kind(tokenize: Tokenizer) -> None
     ]
 
 
+def test_a_dot_between_names_is_an_operator(tokenize: Tokenizer) -> None:
+    assert pieces("a.b.*", tokenize) == [
+        ("a", "word"),
+        (".", "operator"),
+        ("b", "word"),
+        (".", "operator"),
+        ("*", "operator"),
+    ]
+
+
 def test_places_are_those_of_characters_not_bytes(tokenize: Tokenizer) -> None:
     text = "select 'é𝒳;' as größe /* 名 */ from 名前"
     assert pieces(text, tokenize) == [
@@ -124,9 +137,20 @@ def test_words_that_are_read_together_are_words_of_their_own(tokenize: Tokenizer
 
 
 @pytest.mark.parametrize("tokenize", WITH_DOLLARS)
-@pytest.mark.parametrize("literal", ["$$ ; ' $$", "$tag$ ; $$ $tag$", "E'a\\';'"])
-def test_literals_of_other_kinds_are_one_token(tokenize: Tokenizer, literal: str) -> None:
+@pytest.mark.parametrize("literal", ["$$ ; ' $$", "$tag$ ; $$ $tag$"])
+def test_a_literal_between_dollars_is_one_token(tokenize: Tokenizer, literal: str) -> None:
     assert pieces(f"select {literal}, b", tokenize)[1] == (literal, "string")
+
+
+@pytest.mark.parametrize("name", ["duckdb", "sqlglot-postgres"])
+def test_a_literal_with_escapes_is_one_token(name: str) -> None:
+    assert pieces("select E'a\\';' , b", TOKENIZERS[name])[1] == ("E'a\\';'", "string")
+
+
+def test_before_duckdb_gave_comments_its_tokens_are_sqlglots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "_gives_comments", lambda: False)
+    text = "select E'a\\';', $$ ; $$ -- ';\n, \"b\""
+    assert duckdb_tokenizer(text) == sqlglot_tokenizer("postgres")(text)
 
 
 @pytest.mark.parametrize("command", ["show", "call f", "explain", "execute", "fetch"])
@@ -142,13 +166,14 @@ def test_a_number_with_a_type_is_one_token_of_hives() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["select /* a", "\ud800"])
-def test_what_cannot_be_tokenized_says_so(tokenize: Tokenizer, text: str) -> None:
-    if text == "\ud800" and tokenize is not duckdb_tokenizer:
-        assert pieces(text, tokenize) == [(text, "word")]
-        return
+def test_what_cannot_be_tokenized_says_so(tokenize: Tokenizer) -> None:
     with pytest.raises(Untokenizable):
-        tokenize(text)
+        tokenize("select /* a")
+
+
+def test_a_text_that_is_no_unicode_is_left_to_the_driver(tokenize: Tokenizer) -> None:
+    assert split("select '\ud800'; ", tokenize) == ["select '\ud800'"]
+    assert cleanup("select '\ud800'", tokenize) == "select '\ud800'"
 
 
 def test_an_unknown_dialect_cannot_be_tokenized() -> None:
@@ -233,7 +258,7 @@ def test_a_text_that_cannot_be_tokenized_is_sent_as_it_is(text: str) -> None:
 
 
 TRIGGER = """create trigger if not exists t after update on a for each row begin
-    update b set n = case when new.n > 1 then 1 else 2 end;
+    update b set n = case when new.begin > 1 then 1 else 2 end;
     insert into c values (';');
 end"""
 PROCEDURE = """CREATE OR REPLACE PROCEDURE p() BEGIN
@@ -246,6 +271,20 @@ END"""
 @pytest.mark.parametrize("body", [TRIGGER, PROCEDURE])
 def test_the_body_of_a_trigger_or_routine_is_part_of_its_statement(tokenize: Tokenizer, body: str) -> None:
     assert split(f"select 0; {body}; select 1", tokenize) == ["select 0", body, "select 1"]
+
+
+def test_a_trigger_reaches_sqlite_whole() -> None:
+    text = f"""
+    create table a(begin int); create table b(n int); create table c(x text);
+    insert into a values (0); insert into b values (0);
+    {TRIGGER};
+    update a set begin = 5;
+    """
+    connection = sqlite3.connect(":memory:")
+    for statement in split(text, sqlglot_tokenizer("sqlite")):
+        connection.execute(statement)
+    assert connection.execute("select b.n, c.x from b, c").fetchall() == [(1, ";")]
+    connection.close()
 
 
 def test_begin_case_and_end_elsewhere_are_ordinary_words(tokenize: Tokenizer) -> None:
@@ -298,6 +337,9 @@ def test_layout_and_comments_do_not_change_a_hash(tokenize: Tokenizer, other: st
         ("select b'01'", "select b '01'"),
         ("select - -1", "select --1"),
         ("select 1 .5", "select 1. 5"),
+        ("select 2 ** 3", "select 2 * * 3"),
+        ("select :a", "select : a"),
+        ("select $1", "select $ 1"),
         ("select 1; select 2", "select 1 select 2"),
         ("select /*+ use(a) */ 1", "select /*+ use(b) */ 1"),
         ("select 1 /*! , 2 */", "select 1"),
@@ -407,6 +449,14 @@ def test_names_are_never_shared_by_different_values() -> None:
     text = " ".join(bindings)
     names = [one.name for one in place(text, bindings, duckdb_tokenizer, lambda i, name: "?").parameters]
     assert names == ["v", "v_2", "v_2_2"]
+
+
+def test_thousands_of_values_are_placed_at_once() -> None:
+    bindings = {marker(NONCE, n): Binding("v", f"value {n}") for n in range(20_000)}
+    began = time.perf_counter()
+    statement = place(", ".join(bindings), bindings, duckdb_tokenizer, lambda i, name: "?")
+    assert time.perf_counter() - began < 5  # 0.2 s where this was written
+    assert len({one.name for one in statement.parameters}) == 20_000
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import inspect
 import os
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from omniduct.databases.results import Source
 
 __all__ = ["DatabaseClient"]
+
+BATCH_ROWS = 100_000
+"""Rows of an Arrow batch, where the driver lets one choose."""
 
 _OPTIONS = ("template", "context", "renew", "use_cache", "format", "format_opts")
 
@@ -122,6 +126,15 @@ class DatabaseClient(TableMethods, DatabaseMagics, Duct):
             quote_char=self.NAMESPACE_QUOTECHAR,
             separator=self.NAMESPACE_SEPARATOR,
             defaults=self.NAMESPACE_DEFAULTS_WRITE if write else self.NAMESPACE_DEFAULTS_READ,
+        )
+
+    def _parse_prefix(self, name: object) -> ParsedNamespaces:
+        """The levels above the table."""
+        return ParsedNamespaces.from_name(
+            name,  # type: ignore[arg-type]
+            self.NAMESPACE_NAMES[:-1],
+            quote_char=self.NAMESPACE_QUOTECHAR,
+            separator=self.NAMESPACE_SEPARATOR,
         )
 
     def _quote(self, identifier: str) -> str:
@@ -338,7 +351,8 @@ class DatabaseClient(TableMethods, DatabaseMagics, Duct):
 
     def _statements(self, text: str, options: dict[str, Any]) -> list[Statement]:
         """Render, split, and number bind values; takes `template` and `context` out of the options."""
-        self._check_options(options)
+        if options:
+            self._check_options(options)
         template, context = options.pop("template", None), options.pop("context", None)
         options.pop("renew", None)
         if not isinstance(text, str):
@@ -400,14 +414,13 @@ class DatabaseClient(TableMethods, DatabaseMagics, Duct):
         options: dict[str, Any],
     ) -> _Result:
         try:
-            return finish(self._execute_prepared(statement, options))
+            with self._settings(options.get("session_properties"), options.get("cursor")):
+                return finish(self._execute_prepared(statement, options))
         except DuctError:
             raise
         except Exception as error:
-            note = self._recover() or ""
-            if len(prepared) > 1:
-                note += f" (statement {prepared.index(statement) + 1} of {len(prepared)})"
-            raise self._refused(error, note) from failures.cause(self, error)
+            which = f"statement {prepared.index(statement) + 1} of {len(prepared)}: " if len(prepared) > 1 else ""
+            raise self._refused(error, which, self._recover()) from failures.cause(self, error)
 
     def _failure_while_reading(self, read: Callable[[], _Result]) -> _Result:
         """Read on; an error of the driver becomes one for people."""
@@ -416,7 +429,7 @@ class DatabaseClient(TableMethods, DatabaseMagics, Duct):
         except (DuctError, StopIteration):
             raise
         except Exception as error:
-            raise self._refused(error, "") from failures.cause(self, error)
+            raise self._refused(error) from failures.cause(self, error)
 
     def _execute_prepared(self, statement: Statement, options: dict[str, Any]) -> Any:
         given = dict(options)
@@ -426,9 +439,9 @@ class DatabaseClient(TableMethods, DatabaseMagics, Duct):
         properties = self._get_session_properties(given.pop("session_properties", None))
         return self._execute(text, given.pop("cursor", None), given.pop("wait", True), properties, **given)
 
-    def _refused(self, error: Exception, note: str) -> DuctStatementError:
+    def _refused(self, error: Exception, which: str = "", note: str = "") -> DuctStatementError:
         said = failures.redact(self, str(error).strip() or type(error).__name__)
-        return DuctStatementError(f"{self.name}: {said}{note}")
+        return DuctStatementError(f"{self.name}: {which}{said}{note}")
 
     def _on_session(self, function: Callable[[], _Result], wait_for: Session | None = None) -> _Result:
         self.connect()
@@ -470,11 +483,8 @@ class DatabaseClient(TableMethods, DatabaseMagics, Duct):
 
     def _source(self, cursor: Any) -> Source:
         """What formats are made from: Arrow where the driver has it, otherwise the cursor."""
-        reader = self._arrow_batches(cursor, 100_000)
+        reader = self._arrow_batches(cursor, BATCH_ROWS)
         return cursor if reader is None else reader
-
-    def _exhaust(self, cursor: Any) -> None:
-        """Run a statement to its end when nobody reads its result."""
 
     # What a subclass may supply
 
@@ -487,6 +497,13 @@ class DatabaseClient(TableMethods, DatabaseMagics, Duct):
     def _cursor_empty(self, cursor: Any) -> bool:
         """Whether the statement gives no result."""
         return getattr(cursor, "description", None) is None
+
+    def _exhaust(self, cursor: Any) -> None:
+        """Run a statement to its end when nobody reads its result, where the driver needs telling."""
+
+    def _settings(self, overrides: dict[str, Any] | None, cursor: Any) -> AbstractContextManager[None]:
+        """Within this, session properties given for one call hold; before and after, the session's own."""
+        return nullcontext()
 
     def _hand_out(self, cursor: Any) -> Any:
         """The cursor that `execute` returns: one that later statements leave alone."""

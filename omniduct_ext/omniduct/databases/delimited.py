@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from omniduct.databases.text import text_column
+from omniduct.errors import DuctArgumentError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["CsvText", "DelimitedText", "HiveText", "encoded"]
 
-# No number, date or time holds one of these, so no such column has to be searched for it.
+# In the text of no number, date or time.
 _IN_NO_NUMBER = frozenset(",;|\t\"'`~^\x01\x1e\x1f")
 
 
@@ -65,6 +66,12 @@ class CsvText(DelimitedText):
     quotechar: str = '"'
     quoting: int = csv.QUOTE_MINIMAL
 
+    def __post_init__(self) -> None:
+        if self.quoting not in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC):
+            raise DuctArgumentError(
+                f"quoting={self.quoting!r} is none of QUOTE_MINIMAL, QUOTE_ALL and QUOTE_NONNUMERIC"
+            )
+
     def _null(self, columns: int) -> str:
         # readers skip an empty line
         return self.null or self.quotechar * 2 if columns == 1 else self.null
@@ -73,17 +80,14 @@ class CsvText(DelimitedText):
         import pyarrow.compute as pc
 
         texts = text_column(column)
-        number = _is_number(column.type)
-        if self.quoting == csv.QUOTE_ALL or (self.quoting == csv.QUOTE_NONNUMERIC and not number):
+        quotes_all = self.quoting == csv.QUOTE_ALL
+        if quotes_all or (self.quoting == csv.QUOTE_NONNUMERIC and not _is_number(column.type)):
             return self._quoted(texts)
-        if (number or _is_moment(column.type)) and self._is_plain():
+        if not self.null and _has_none_of(column.type, self.delimiter, self.quotechar):
             return texts
         special = "|".join(map(re.escape, (self.delimiter, self.quotechar, "\r", "\n", self.lineterminator)))
         needed = pc.match_substring_regex(texts, rf"{special}|\A{re.escape(self.null)}\z")
         return pc.if_else(needed, self._quoted(texts), texts) if pc.any(needed).as_py() else texts
-
-    def _is_plain(self) -> bool:
-        return {self.delimiter, self.quotechar} <= _IN_NO_NUMBER and not self.null
 
     def _quoted(self, texts: pa.Array) -> pa.Array:
         import pyarrow.compute as pc
@@ -109,7 +113,7 @@ class HiveText(DelimitedText):
         import pyarrow.compute as pc
 
         texts = text_column(column, binary=lambda value: base64.b64encode(value).decode("ascii"))
-        if _is_number(column.type):
+        if _has_none_of(column.type, self.delimiter):
             return texts
         escapes = {"\\": r"\\", self.delimiter: "\\" + self.delimiter, "\n": r"\n", "\r": r"\r"}
         if pc.any(pc.match_substring_regex(texts, "|".join(map(re.escape, escapes)))).as_py():
@@ -138,15 +142,16 @@ def _large(text: str) -> pa.Scalar:
     return pa.scalar(text, pa.large_string())
 
 
+def _has_none_of(kind: pa.DataType, *marks: str) -> bool:
+    """Whether no value of a type can have one of these in its text, so that it need not be searched."""
+    from pyarrow import types
+
+    is_moment = types.is_date(kind) or types.is_time(kind) or types.is_timestamp(kind)
+    return (is_moment or _is_number(kind)) and _IN_NO_NUMBER.issuperset(marks)
+
+
 def _is_number(kind: pa.DataType) -> bool:
     from pyarrow import types
 
-    return bool(
-        types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind) or types.is_boolean(kind)
-    )
-
-
-def _is_moment(kind: pa.DataType) -> bool:
-    from pyarrow import types
-
-    return bool(types.is_date(kind) or types.is_time(kind) or types.is_timestamp(kind))
+    is_real = types.is_floating(kind) or types.is_decimal(kind)
+    return bool(is_real or types.is_integer(kind) or types.is_boolean(kind))

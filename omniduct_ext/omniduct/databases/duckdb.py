@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sys
 import types
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from omniduct.databases import statements
-from omniduct.databases.base import DatabaseClient
+from omniduct.databases.base import BATCH_ROWS, DatabaseClient
 from omniduct.databases.cursors import ArrowCursor
 from omniduct.databases.namespaces import ParsedNamespaces
 from omniduct.databases.statements import Tokenizer
@@ -132,20 +133,37 @@ class DuckDBClient(DatabaseClient):
     ) -> duckdb.DuckDBPyRelation | None:
         connection = cursor or self._connection
         run = functools.partial(connection.sql, statement, **({"params": parameters} if parameters else {}))
-        return _call_within(_names(frames), run)
+        relation = _call_within(_names(frames), run)
+        return None if relation is None or _says_nothing(connection, statement, relation) else relation
 
     def _cursor_empty(self, cursor: Any) -> bool:
-        return cursor is None or (cursor.columns in (["Success"], ["Count"]) and not cursor.shape[0])
+        return cursor is None
 
     def _arrow_batches(self, cursor: duckdb.DuckDBPyRelation, batch_rows: int) -> pa.RecordBatchReader:
-        return cursor.to_arrow_reader(batch_rows)
+        if hasattr(cursor, "to_arrow_reader"):
+            return cursor.to_arrow_reader(batch_rows)
+        return cursor.fetch_arrow_reader(batch_rows)  # DuckDB 1
 
     def _hand_out(self, cursor: duckdb.DuckDBPyRelation | None) -> ArrowCursor:
-        return ArrowCursor(None if self._cursor_empty(cursor) or cursor is None else cursor.to_arrow_table())
+        return ArrowCursor(None if cursor is None else self._arrow_batches(cursor, BATCH_ROWS).read_all())
 
     def _exhaust(self, cursor: duckdb.DuckDBPyRelation | None) -> None:
         if cursor is not None:
-            cursor.execute()
+            for _ in self._arrow_batches(cursor, BATCH_ROWS):
+                pass
+
+    @contextlib.contextmanager
+    def _settings(self, overrides: dict[str, Any] | None, cursor: Any) -> Iterator[None]:
+        connection = cursor or self._connection
+        former = {}
+        try:
+            for name, value in (overrides or {}).items():
+                former[name] = _setting(connection, name)
+                connection.execute(f"SET {self._quote(name)} = {_literal(value)}")
+            yield
+        finally:
+            for name, value in former.items():
+                connection.execute(f"SET {self._quote(name)} = {_literal(value)}")
 
     def _cancel(self, cursor: Any) -> None:
         connection = cursor or self._connection
@@ -227,6 +245,21 @@ with warnings.catch_warnings():
         for const in compile(f"def caller():\n return {_STAND_IN}()", "<statement>", "exec").co_consts
         if isinstance(const, types.CodeType)
     )
+
+
+def _says_nothing(connection: Any, statement: str, relation: duckdb.DuckDBPyRelation) -> bool:
+    """Whether the relation of a statement that has run already (CREATE, SET) says nothing."""
+    import duckdb
+
+    if relation.columns not in (["Success"], ["Count"]):
+        return False
+    kind = connection.extract_statements(statement)[0].type
+    # a SELECT has not run yet: asking it for its rows would run it twice
+    return kind != duckdb.StatementType.SELECT and relation.shape[0] == 0
+
+
+def _setting(connection: Any, name: str) -> Any:
+    return connection.execute("SELECT current_setting(?)", [name]).fetchall()[0][0]
 
 
 def _literal(value: object) -> str:

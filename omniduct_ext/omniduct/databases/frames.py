@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-__all__ = ["DtypeBackend", "parse_dates", "to_pandas", "to_polars", "unique_names"]
+__all__ = ["DtypeBackend", "parse_dates", "storable", "to_pandas", "to_polars", "unique_names"]
 
 DtypeBackend = Literal["numpy_nullable", "pyarrow", "numpy"]
 
@@ -50,9 +49,9 @@ def to_pandas(table: pa.Table, dtype_backend: DtypeBackend | None = None) -> pd.
     import pandas as pd
 
     if dtype_backend == "numpy":
-        return table.to_pandas()  # type: ignore[no-any-return]
+        return _with_signed_words(table).to_pandas()  # type: ignore[no-any-return]
     if dtype_backend == "pyarrow":
-        return _without_extensions(table).to_pandas(types_mapper=pd.ArrowDtype)  # type: ignore[no-any-return]
+        return _without_extensions(table).to_pandas(types_mapper=_arrow_dtype)  # type: ignore[no-any-return]
     builders = _builders(dtype_backend)
     columns = [builders.get(column.type.id, _objects)(column) for column in table.columns]
     names = table.column_names
@@ -63,6 +62,14 @@ def to_pandas(table: pa.Table, dtype_backend: DtypeBackend | None = None) -> pd.
     frame = pd.DataFrame(dict(enumerate(columns)), copy=False)
     frame.columns = pd.Index(names)
     return frame
+
+
+def _arrow_dtype(kind: pa.DataType) -> pd.ArrowDtype | None:
+    import pandas as pd
+    from pyarrow import types
+
+    # a column of intervals could not even be shown
+    return None if types.is_interval(kind) else pd.ArrowDtype(kind)
 
 
 @functools.cache
@@ -97,8 +104,8 @@ def _builders(dtype_backend: str | None) -> dict[int, _Build]:
         **{kind.id: _decimals for kind in (pa.decimal128(1), pa.decimal256(1))},
         pa.date32().id: _dates,
         pa.timestamp("us").id: _timestamps,
-        pa.month_day_nano_interval().id: _pyarrows_own,
-        pa.dictionary(pa.int8(), pa.null()).id: _pyarrows_own,
+        pa.month_day_nano_interval().id: lambda column: column.to_pandas(),
+        pa.dictionary(pa.int8(), pa.null()).id: _categorical,
         pa.uuid().id: functools.partial(_extension, dtype_backend),
     }
     text = _text_dtype(always)
@@ -143,11 +150,34 @@ def _timestamps(column: pa.ChunkedArray) -> Any:
 
     if column.type.tz is None:
         return _numpy(column)
-    return pd.DatetimeTZDtype(column.type.unit, column.type.tz).__from_arrow__(column)
+    return pd.DatetimeTZDtype(column.type.unit, column.type.tz).__from_arrow__(column).copy()
 
 
-def _pyarrows_own(column: pa.ChunkedArray) -> Any:
-    return column.to_pandas()
+def _categorical(column: pa.ChunkedArray) -> Any:
+    return _signed_words(column).to_pandas()
+
+
+def _with_signed_words(table: pa.Table) -> pa.Table:
+    from pyarrow import types
+
+    for index, column in enumerate(table.columns):
+        if types.is_dictionary(column.type):
+            table = table.set_column(index, table.column_names[index], _signed_words(column))
+    return table
+
+
+def _signed_words(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    import pyarrow as pa
+
+    # pyarrow 18 refuses the unsigned indices that DuckDB has
+    signed = [
+        pa.DictionaryArray.from_arrays(
+            chunk.indices.cast(pa.int64()), chunk.dictionary, ordered=column.type.ordered
+        )
+        for chunk in column.chunks
+    ]
+    kind = pa.dictionary(pa.int64(), column.type.value_type, column.type.ordered)
+    return pa.chunked_array(signed, kind)
 
 
 def _objects(column: pa.ChunkedArray) -> Any:
@@ -163,7 +193,7 @@ def _extension(dtype_backend: str | None, column: pa.ChunkedArray) -> Any:
 
 
 def _without_extensions(table: pa.Table) -> pa.Table:
-    """A table for those who show an extension's values as bytes, if at all."""
+    """A table for those who show an extension's values as bytes, if at all, and know no unions."""
     import pyarrow as pa
 
     columns = [_without_extension(column) for column in table.columns]
@@ -177,7 +207,7 @@ def _without_extension(column: pa.ChunkedArray) -> pa.ChunkedArray:
         plain = plain_column(column)
         return _text(column) if plain is None else plain
     kind = plain_type(column.type)
-    if kind is None:
+    if kind is None or pa.types.is_union(kind):
         return _text(column)
     return column if kind == column.type else column.cast(kind)
 
@@ -186,6 +216,21 @@ def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     import pyarrow as pa
 
     return pa.chunked_array([text_column(chunk) for chunk in column.chunks], pa.large_string())
+
+
+def storable(table: pa.Table) -> pa.Table:
+    """A table that Parquet can hold and others can read: without extension types, unions and intervals."""
+    plain = _without_extensions(table)
+    for index, column in enumerate(plain.columns):
+        if _has_interval(column.type):
+            plain = plain.set_column(index, plain.column_names[index], _text(column))
+    return plain.rename_columns(unique_names(plain.column_names))
+
+
+def _has_interval(kind: pa.DataType) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_interval(kind)) or any(_has_interval(field.type) for field in inner_fields(kind))
 
 
 def parse_dates(table: pa.Table, fields: Sequence[str]) -> pa.Table:
@@ -262,8 +307,7 @@ def _for_polars(column: pa.ChunkedArray) -> pa.ChunkedArray:
             return column.cast(pa.decimal128(38, kind.scale))
         except pa.ArrowInvalid:
             return _text(column)
-    known = _is_time_of_day(column) if pa.types.is_time(kind) else _polars_knows(kind)
-    return column if known else _text(column)
+    return column if _polars_knows(kind) and _polars_holds(column) else _text(column)
 
 
 def _interval_type() -> pa.DataType:
@@ -275,18 +319,25 @@ def _interval_type() -> pa.DataType:
 def _interval_struct(array: pa.Array) -> pa.Array:
     import pyarrow as pa
 
-    values = [None if value is None else value._asdict() for value in pylist(array)]
+    names = [field.name for field in _interval_type()]
+    values = [
+        None if value is None else {name: getattr(value, name) for name in names} for value in pylist(array)
+    ]
     return pa.array(values, _interval_type())
 
 
-def _is_time_of_day(column: pa.ChunkedArray) -> bool:
-    """Whether no time is 24:00:00, of which polars makes a null."""
+def _polars_holds(column: pa.ChunkedArray) -> bool:
+    """Whether polars can show all dates and times: 24:00:00 would be null, and an infinite date a panic."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    wide = pa.types.is_time64(column.type)
-    latest = pc.max(column.cast(pa.int64() if wide else pa.int32()))
-    return all(isinstance(value, datetime.time) for value in pylist(pa.array([latest]).view(column.type)))
+    kind = column.type
+    if not (pa.types.is_date(kind) or pa.types.is_time(kind) or pa.types.is_timestamp(kind)):
+        return True
+    counts = column.cast(pa.int32() if kind.bit_width == 32 else pa.int64())
+    ends = pc.min_max(counts)
+    ends = pa.array([ends["min"].as_py(), ends["max"].as_py()], counts.type)
+    return not any(isinstance(end, str) for end in pylist(ends.view(kind)))
 
 
 def _polars_knows(kind: pa.DataType) -> bool:
@@ -294,7 +345,8 @@ def _polars_knows(kind: pa.DataType) -> bool:
 
     inner = inner_fields(kind)
     if inner:
-        return all(_polars_knows(field.type) for field in inner)
+        names_differ = len({field.name for field in inner}) == len(inner)
+        return names_differ and all(_polars_knows(field.type) for field in inner)
     unknown = types.is_interval(kind) or types.is_decimal256(kind) or types.is_union(kind)
     encoded = types.is_run_end_encoded(kind) or types.is_list_view(kind) or types.is_large_list_view(kind)
     return not (unknown or encoded)

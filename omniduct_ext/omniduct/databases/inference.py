@@ -151,9 +151,7 @@ def _decimals(values: Sequence[Any]) -> pa.Array:
     import pyarrow as pa
 
     numbers = [decimal.Decimal(value) if isinstance(value, int) else value for value in values]
-    if not all(number is None or number.is_finite() for number in numbers):
-        raise ValueError("Arrow's decimals know no NaN and no infinity")
-    array = pa.array(numbers)
+    array = pa.array(numbers)  # which refuses NaN and infinity
     # all the digits there are, so that the next piece of the result has the same type
     scale = array.type.scale
     digits = array.type.precision

@@ -7,6 +7,7 @@ own needs only a `NAME`, its `OPTIONS` and `Formatter._format`.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import IO, TYPE_CHECKING, Any, ClassVar
@@ -30,6 +31,7 @@ __all__ = [
     "Formatter",
     "HiveFormatter",
     "PandasFormatter",
+    "ParquetFormatter",
     "PolarsFormatter",
     "RawFormatter",
     "Source",
@@ -37,7 +39,7 @@ __all__ = [
     "formatter",
 ]
 
-TEXT_ROWS = 65_536  # made into text at a time
+FILE_ROWS = 65_536  # made into text, or into a row group, at a time
 
 
 class Formatter:
@@ -83,7 +85,9 @@ class Formatter:
 
     def write(self, source: Source, file: IO[bytes]) -> None:
         """Write the whole of a source to a file, in as much memory as one piece of it takes."""
-        raise DuctConfigError(f"format {self.NAME!r} cannot be written to a file: use 'csv' or 'hive'")
+        raise DuctConfigError(
+            f"format {self.NAME!r} cannot be written to a file: use 'csv', 'hive' or 'parquet'"
+        )
 
     def _format(self, table: pa.Table) -> Any:
         """A table in this format."""
@@ -110,6 +114,37 @@ class ArrowFormatter(Formatter):
 
     def _format(self, table: pa.Table) -> pa.Table:
         return self._renamed(table)
+
+
+class ParquetFormatter(ArrowFormatter):
+    """A Parquet file, compressed with zstd; in memory, its bytes.
+
+    Parameters
+    ----------
+    compression : str
+        As `pyarrow.parquet.ParquetWriter` names it.
+    """
+
+    NAME = "parquet"
+    OPTIONS = (*Formatter.OPTIONS, "compression")
+
+    compression: str = "zstd"
+
+    def dump(self, source: Source) -> bytes:
+        """The bytes of the file."""
+        buffer = io.BytesIO()
+        self.write(source, buffer)
+        return buffer.getvalue()
+
+    def write(self, source: Source, file: IO[bytes]) -> None:
+        """Write a row group for every batch."""
+        import pyarrow.parquet as pq
+
+        reader = cursors.arrow_reader(source, FILE_ROWS)
+        schema = self._renamed(reader.schema.empty_table()).schema
+        with pq.ParquetWriter(file, schema, compression=self.compression) as writer:
+            for batch in reader:
+                writer.write_batch(batch.rename_columns(schema.names))
 
 
 class PolarsFormatter(Formatter):
@@ -291,9 +326,7 @@ class CsvFormatter(Formatter):
     def stream_batches(self, source: Source, n: int) -> Iterator[str]:
         """The text of `n` rows at a time; the first piece has the header as well."""
         names, source = cursors.opened(source)
-        texts = super().stream_batches(source, n)
-        first = "".join(self._header(names)) + next(texts, "")
-        return chain([first] if first else [], texts)
+        return _begun_with("".join(self._header(names)), super().stream_batches(source, n))
 
     def write(self, source: Source, file: IO[bytes]) -> None:
         """Write the text to a file in binary mode, as UTF-8."""
@@ -314,7 +347,7 @@ class CsvFormatter(Formatter):
         return (line for lines in self._lines(table) for line in pylist(lines))
 
     def _lines(self, table: pa.Table) -> Iterator[pa.Array]:
-        return map(self._text.lines, table.to_batches(max_chunksize=TEXT_ROWS))
+        return map(self._text.lines, table.to_batches(max_chunksize=FILE_ROWS))
 
 
 class HiveFormatter(CsvFormatter):
@@ -341,6 +374,13 @@ class HiveFormatter(CsvFormatter):
         return HiveText(**params)
 
 
+def _begun_with(header: str, texts: Iterator[str]) -> Iterator[str]:
+    first = header + next(texts, "")
+    if first:
+        yield first
+    yield from texts
+
+
 CURSOR_FORMATTERS: dict[str, type[Formatter]] = {
     each.NAME: each
     for each in (
@@ -349,6 +389,7 @@ CURSOR_FORMATTERS: dict[str, type[Formatter]] = {
         ArrowFormatter,
         TupleFormatter,
         DictFormatter,
+        ParquetFormatter,
         CsvFormatter,
         HiveFormatter,
         RawFormatter,

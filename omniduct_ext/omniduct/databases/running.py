@@ -18,7 +18,7 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import Any, Generic, TypeVar
 
-from omniduct.errors import DuctStatementError
+from omniduct.errors import DuctConnectionError, DuctStatementError
 
 __all__ = ["Session"]
 
@@ -158,6 +158,9 @@ class Session:
         while not job.over:
             try:
                 job.wait(_POLL)
+                if not job.over and not self._thread.is_alive() and job.claim():
+                    job.error = DuctConnectionError(f"{self.name}: was disconnected before the statement could run")
+                    return
                 if interrupts.count and not job.over:
                     self._stop(job, cancel, interrupts)
                     return

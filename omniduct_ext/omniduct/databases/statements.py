@@ -112,11 +112,13 @@ def _statements(text: str, tokens: Sequence[Token]) -> Iterator[tuple[int, int]]
 
 def _deeper(before: str, word: str) -> int:
     """By how many blocks a word leads deeper into a body."""
+    if before == ".":
+        return 0  # a column
     if before == "END":
         return 1 if word in _ENDS_NO_BLOCK else 0  # takes back what that END did
     if word == "END":
         return -1
-    return 1 if word in ("BEGIN", "CASE") and before != "." else 0
+    return 1 if word in ("BEGIN", "CASE") else 0
 
 
 # Layout
@@ -305,7 +307,7 @@ def _written(
     pieces: list[str] = []
     reached = 0
     values_of: dict[tuple[str, int], list[BindValue]] = {}
-    taken: set[str] = set()
+    taken: dict[str, int] = {}
     for start, end, binding in _markers(text, bindings, tokenize):
         # The same variable with the same value keeps its name wherever it stands.
         key = (binding.name, id(binding.value))
@@ -360,7 +362,7 @@ def _misplaced(text: str, match: re.Match[str], tokens: Sequence[Token]) -> str:
     return ""
 
 
-def _bind_values(binding: Binding, taken: set[str]) -> list[BindValue]:
+def _bind_values(binding: Binding, taken: dict[str, int]) -> list[BindValue]:
     """A binding's placeholders: several when it holds several values."""
     stem = re.sub(r"\W+", "_", binding.name).strip("_") or "value"
     values = _several(binding)
@@ -374,13 +376,16 @@ def _bind_values(binding: Binding, taken: set[str]) -> list[BindValue]:
     return [BindValue(_free(f"{stem}_{n}", taken), _plain(value)) for n, value in enumerate(values, 1)]
 
 
-def _free(name: str, taken: set[str]) -> str:
-    """The name, or the first of ``name_2``, ``name_3`` that is not taken; it is then."""
-    candidate, n = name, 1
+def _free(name: str, taken: dict[str, int]) -> str:
+    """The name, or the first of ``name_2``, ``name_3`` that is not taken; it is then.
+
+    `taken` holds for each name the number that was tried last, so that thousands in a loop are no burden.
+    """
+    candidate = name
     while candidate in taken:
-        n += 1
-        candidate = f"{name}_{n}"
-    taken.add(candidate)
+        taken[name] += 1
+        candidate = f"{name}_{taken[name]}"
+    taken[candidate] = 1
     return candidate
 
 

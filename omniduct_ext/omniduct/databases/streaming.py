@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import uuid
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, TypeVar
@@ -30,7 +29,7 @@ class _Beside:
         self._client = client.connect()
         self.cursor = client._sibling_cursor()
         self._own = None if self.cursor is None else Session(f"{client.name} (stream)")
-        self._open = True
+        self.open = True
         client._life.begin_statement()
 
     def call(self, function: Callable[[], _Result]) -> _Result:
@@ -46,9 +45,9 @@ class _Beside:
         self._client._cancel(self.cursor)
 
     def close(self) -> None:
-        if not self._open:
+        if not self.open:
             return
-        self._open = False
+        self.open = False
         if self._own is not None:
             self._own.close(self._cancel)
             with contextlib.suppress(Exception):  # the link may be gone
@@ -93,6 +92,8 @@ class Stream(Iterator[Any]):
         return next(self)
 
     def _next_piece(self) -> Any:
+        if not self._beside.open:
+            raise StopIteration
         ended = object()
         piece = self._beside.call(lambda: self._refused(lambda: next(self._pieces, ended)))
         if piece is ended:
@@ -157,7 +158,7 @@ def _opened(file: Any, fs: Any) -> Iterator[IO[bytes]]:
             yield target
     else:
         path = os.path.expanduser(os.fspath(file))
-        part = f"{path}.{uuid.uuid4().hex[:8]}.part"
+        part = f"{path}.{os.urandom(4).hex()}.part"
         try:
             with open(part, "wb") as target:
                 yield target

@@ -237,7 +237,8 @@ class _BoundValue:
     def _refuse(self, *_: object) -> NoReturn:
         raise _altered(self._binding.name)
 
-    __bool__ = __len__ = __iter__ = __int__ = __float__ = __eq__ = _refuse
+    # Truth and `int` go by these as well.
+    __len__ = __iter__ = __float__ = __eq__ = _refuse
     __hash__ = object.__hash__
 
 

@@ -48,7 +48,10 @@ def sqlglot_tokenizer(dialect: str | None) -> Tokenizer:
 
 
 def duckdb_tokenizer(text: str) -> list[Token]:
-    """DuckDB's own tokenizer.
+    """DuckDB's own tokenizer; for DuckDB before version 2 sqlglot's of PostgreSQL.
+
+    The own one then left comments out, so that the end of a token before one could not be told. Up to that
+    version DuckDB's lexical rules were those of PostgreSQL.
 
     Examples
     --------
@@ -58,6 +61,8 @@ def duckdb_tokenizer(text: str) -> list[Token]:
     """
     import duckdb
 
+    if not _gives_comments():
+        return sqlglot_tokenizer("postgres")(text)
     try:
         marks = duckdb.tokenize(text)
     except Exception as error:
@@ -73,6 +78,13 @@ def duckdb_tokenizer(text: str) -> list[Token]:
         elif piece.startswith("/*") and not piece.endswith("*/"):
             raise Untokenizable  # a comment that never ends: DuckDB refuses it, so it is not for us to drop
     return tokens
+
+
+@lru_cache(maxsize=1)
+def _gives_comments() -> bool:
+    import duckdb
+
+    return bool(duckdb.tokenize("--"))
 
 
 def _sqlglot_tokens(dialect: str | None, text: str) -> list[Any]:
@@ -93,8 +105,10 @@ def _sqlglot_class(dialect: str | None) -> Any:
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.CRITICAL)  # it warns of what it only half knows; we leave that to the service
     known = Dialect.get_or_raise(dialect).tokenizer_class
+    # In some versions a subclass forgets settings that do not stand in the class itself.
+    settings = {name: value for name, value in vars(known).items() if name[0] != "_" and name.isupper()}
     # After one of the COMMANDS (SHOW, CALL, EXPLAIN) all up to the `;` would be a single token.
-    return type(known.__name__, (known,), {"COMMANDS": set()})
+    return type(known.__name__, (known,), {**settings, "COMMANDS": set()})
 
 
 def _sqlglot_kind(token: Any, text: str) -> Kind:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,6 +38,8 @@ class Table:
         printer.text(repr(self))
 
     def _repr_html_(self) -> str:
+        import html
+
         head = "".join(f'<th scope="col" style="text-align:left">{html.escape(h)}</th>' for h in self.heading)
         body = "".join(
             "<tr>" + "".join(f'<td style="text-align:left">{html.escape(c)}</td>' for c in row) + "</tr>"
