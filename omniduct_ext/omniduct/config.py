@@ -7,19 +7,36 @@ cannot be used becomes a `Problem`, and the rest is read.
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from omniduct.core.arguments import article, configured
+from omniduct.core.documents import Located, parse
 from omniduct.credentials import Secret, is_tagged
 from omniduct.errors import DuctConfigError
 
-__all__ = ["Entry", "Origin", "Problem", "Reading", "read", "read_text", "shorten"]
+__all__ = [
+    "Entry",
+    "Origin",
+    "Problem",
+    "Reading",
+    "in_working_folder",
+    "looks_like_yaml",
+    "read",
+    "read_file",
+    "read_text",
+    "shorten",
+]
 
 SKIP = "__OMNIDUCT_SKIP__"
-_KINDS = ("remotes", "filesystems", "caches", "rest_clients", "databases", "other")
 _CREDENTIALS = ("username", "password")
+_KINDS = ("remotes", "filesystems", "caches", "rest_clients", "databases", "other")
+_OF_THE_ENTRY = ("name", "protocol", "register_magics", SKIP)
+_OF_MOST_DUCTS = frozenset({"name", "host", "port", "remote", "cache", *_CREDENTIALS})
 
 
 @dataclass(frozen=True)
@@ -37,11 +54,24 @@ class Origin:
 
 @dataclass(frozen=True)
 class Problem:
-    """An entry that cannot be used, and why."""
+    """What cannot be used, and why.
+
+    Attributes
+    ----------
+    name : str
+        The names of the duct that there is not because of it, as "a, b"; empty when it stops none.
+    reason : str
+        A sentence, without any login.
+    origin : Origin
+        Where it stands.
+    whole : bool
+        Whether the rest of its file is lost too.
+    """
 
     name: str
     reason: str
     origin: Origin
+    whole: bool = False
 
     def __str__(self) -> str:
         subject = f"{self.name!r} is skipped: " if self.name else ""
@@ -67,21 +97,24 @@ class Reading:
     entries: list[Entry] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
-    def complain(self, name: str, reason: str, origin: Origin) -> None:
+    def complain(self, name: str, reason: str, origin: Origin, whole: bool = False) -> None:
         """Note a problem."""
-        self.problems.append(Problem(name, reason, origin))
-
-
-class _Located(dict[str, Any]):
-    """A mapping from YAML, with the line it starts on."""
-
-    line = 0
+        self.problems.append(Problem(name, reason, origin, whole))
 
 
 def shorten(path: str) -> str:
     """A path with ~ for the home directory."""
     home = os.path.expanduser("~")
     return f"~{path[len(home) :]}" if path.startswith(home + os.sep) else path
+
+
+def looks_like_yaml(text: str) -> bool:
+    """Whether a text of one line is more like YAML than like the name of a file.
+
+    >>> looks_like_yaml("{db: {protocol: duckdb}}"), looks_like_yaml("~/ducts.yaml")
+    (True, False)
+    """
+    return bool(re.search(r"^\s*[-{\[]\s*\w|:\s", text))
 
 
 def read(config: object, source: str = "") -> Reading:
@@ -94,112 +127,78 @@ def read(config: object, source: str = "") -> Reading:
     source : str, optional
         What to call it where it is no file.
     """
+    if isinstance(config, Secret):  # a YAML text, which may hold logins
+        config = config.reveal()
     if isinstance(config, os.PathLike):
-        config = os.fspath(config)
+        return read_file(os.fspath(config))
     if not isinstance(config, str):
         return _read_value(config, Origin(source or "the configuration given"), trusted=True)
     if "\n" in config:
         return read_text(config, source or "the YAML text given")
-    path = os.path.abspath(os.path.expanduser(config))
+    if config.strip() and (os.path.exists(os.path.expanduser(config)) or not looks_like_yaml(config)):
+        return read_file(config)
+    reading = Reading()  # not shown: a YAML text may hold logins
+    reason = "a text of one line names a file, and this names none; a YAML text ends its line with a newline"
+    reading.complain("", reason, Origin(source or "the configuration given"), whole=True)
+    return reading
+
+
+def read_file(name: str) -> Reading:
+    """Read a YAML file."""
+    path = os.path.abspath(os.path.expanduser(name))
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:
             text = file.read()
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         reading = Reading()
-        reading.complain("", f"the configuration file cannot be read: {reason}", Origin(shorten(path)))
+        reason = f"the configuration file cannot be read: {_why_unread(error)}"
+        reading.complain("", reason, Origin(shorten(path)), whole=True)
         return reading
-    return read_text(text, shorten(path), trusted=not _in_working_folder(path))
+    return read_text(text, shorten(path), trusted=not in_working_folder(path))
+
+
+def _why_unread(error: OSError | UnicodeDecodeError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, IsADirectoryError):
+        return "it is a folder"
+    return (error.strerror or str(error)).lower() if isinstance(error, OSError) else "it is not UTF-8 text"
 
 
 def read_text(text: str, source: str, trusted: bool = True) -> Reading:
     """Read a YAML text. Where it is not trusted it may not name commands to run."""
     reading = Reading()
+
+    def note(reason: str, path: tuple[str, ...], line: int) -> None:
+        reading.complain("", reason, Origin(source, _dotted(path), line))
+
     try:
-        value = _parse(text, source, reading)
+        value = parse(text, note)
     except DuctConfigError as error:
-        reading.complain("", str(error), Origin(source))
+        reading.complain("", str(error), Origin(source), whole=True)
         return reading
     rest = _read_value(value, Origin(source), trusted)
     return Reading(rest.entries, reading.problems + rest.problems)
 
 
-def _in_working_folder(path: str) -> bool:
+def in_working_folder(path: str) -> bool:
     """Whether a file came with the folder one happens to work in, and was not set up by the user."""
-    path, own = os.path.realpath(path), os.path.realpath(os.path.expanduser("~/.omniduct"))
-    return path.startswith(os.path.realpath(os.getcwd()).rstrip(os.sep) + os.sep) and not path.startswith(
-        own + os.sep
-    )
-
-
-# YAML
-
-
-def _parse(text: str, source: str, reading: Reading) -> object:
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
     try:
-        node = loader.get_single_node()
-        return None if node is None else _Builder(loader, source, reading).value(node, ())
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        at = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise DuctConfigError(f"the YAML cannot be read: {at}{error.problem or error.context}") from None
-    except yaml.YAMLError as error:
-        raise DuctConfigError(f"the YAML cannot be read: {error}") from None
-    finally:
-        loader.dispose()
+        working = os.path.realpath(os.getcwd())
+    except OSError:  # the folder has been removed
+        return False
+    own, real = os.path.realpath(os.path.expanduser("~/.omniduct")), os.path.realpath(path)
+    if _is_beneath(real, own):
+        return False
+    return _is_beneath(real, working) or _is_beneath(os.path.abspath(path), os.getcwd())
 
 
-class _Builder:
-    """Makes values of YAML nodes: mappings keep their line, and a key that comes twice is noted."""
+def _is_beneath(path: str, folder: str) -> bool:
+    return path.startswith(folder.rstrip(os.sep) + os.sep)
 
-    def __init__(self, loader: Any, source: str, reading: Reading) -> None:
-        self._loader = loader
-        self._source = source
-        self._reading = reading
 
-    def value(self, node: Any, key: tuple[str, ...]) -> Any:
-        if node.id == "mapping" and node.tag == "tag:yaml.org,2002:map":
-            return self._mapping(node, key)
-        if node.id == "sequence" and node.tag == "tag:yaml.org,2002:seq":
-            return [self.value(item, (*key, f"[{i}]")) for i, item in enumerate(node.value)]
-        if node.tag == "tag:yaml.org,2002:str":
-            return node.value
-        return self._loader.construct_object(node, deep=True)
-
-    def _mapping(self, node: Any, key: tuple[str, ...]) -> _Located:
-        doubles = self._without_doubles(node, key)
-        self._loader.flatten_mapping(node)  # the merge key <<
-        made = _Located()
-        made.line = node.start_mark.line + 1
-        for name_node, value_node in node.value:
-            if name_node not in doubles:
-                name = self.value(name_node, key)
-                made[name] = self.value(value_node, (*key, str(name)))
-                if isinstance(made[name], _Located):
-                    made[name].line = name_node.start_mark.line + 1
-        return made
-
-    def _without_doubles(self, node: Any, key: tuple[str, ...]) -> set[Any]:
-        """The name nodes of keys that come a second time: the first is kept, and that is said."""
-        seen: dict[str, int] = {}
-        doubles = set()
-        for name_node, _ in node.value:
-            line = name_node.start_mark.line + 1
-            if name_node.id != "scalar" or name_node.tag == "tag:yaml.org,2002:merge":
-                continue
-            if name_node.value in seen:
-                doubles.add(name_node)
-                self._reading.complain(
-                    name_node.value,
-                    f"the name comes twice, first in line {seen[name_node.value]}; the first is kept",
-                    Origin(self._source, ".".join((*key, name_node.value)), line),
-                )
-            else:
-                seen[name_node.value] = line
-        return doubles
+def _dotted(path: tuple[str, ...]) -> str:
+    return ".".join(path).replace(".[", "[")
 
 
 # Shapes
@@ -208,21 +207,16 @@ class _Builder:
 def _read_value(value: object, origin: Origin, trusted: bool) -> Reading:
     reading = Reading()
     walker = _Walker(reading, origin.source, trusted)
-    if isinstance(value, Mapping):
-        walker.mapping(value, (), None, ())
+    if _is_entry(value):
+        reading.complain("", "a single duct stands under its name, or in a list: name: {protocol: …}", origin)
+    elif isinstance(value, Mapping):
+        walker.group("", value, (), None, ())
     elif isinstance(value, (list, tuple)):
         walker.sequence(value, (), None, ())
     elif value is not None:
-        reading.complain(
-            "", f"a configuration is a mapping or a list of mappings, not a {_called(value)}", origin
-        )
+        reason = f"a configuration is a mapping or a list of mappings, not {article(value)}"
+        reading.complain("", reason, origin)
     return reading
-
-
-def _called(value: object) -> str:
-    """What kind of thing a value is, without showing it: it may hold a login."""
-    names = {"str": "text", "int": "number", "float": "number", "NoneType": "blank", "list": "list"}
-    return names.get(type(value).__name__, type(value).__name__)
 
 
 class _Walker:
@@ -233,26 +227,51 @@ class _Walker:
         self._source = source
         self._trusted = trusted
 
-    def mapping(
+    def group(
+        self, name: str, item: Any, groups: tuple[str, ...], kind: str | None, key: tuple[str, ...]
+    ) -> None:
+        """A kind, or what has a part of a name in common."""
+        if isinstance(item, Mapping):
+            if not item.get(SKIP):
+                self._mapping(item, groups, kind, key)
+        elif isinstance(item, (list, tuple)):
+            self.sequence(item, groups, kind, key)
+        elif item is not None:
+            self._complain("", f"{name} is a mapping or a list, not {article(item)}", item, key)
+
+    def _mapping(
         self, value: Mapping[Any, Any], groups: tuple[str, ...], kind: str | None, key: tuple[str, ...]
     ) -> None:
-        for name, item in value.items():
+        for raw, item in value.items():
+            name = value.spelled.get(raw, raw) if isinstance(value, Located) else raw
             below = (*key, str(name))
+            if name == SKIP:
+                continue
             if kind is None and not groups and name in _KINDS and not _is_entry(item):
-                self._group(name, item, (), name, below)
+                self.group(name, item, (), name, below)
             else:
                 self._item(str(name), item, groups, kind, below)
 
     def sequence(self, value: Any, groups: tuple[str, ...], kind: str | None, key: tuple[str, ...]) -> None:
+        """A list of entries, each with its name."""
         for i, item in enumerate(value):
             below = (*key, f"[{i}]")
-            if isinstance(item, Mapping) and not item.get(SKIP):
-                if isinstance(item.get("name"), str):
-                    self._entry(item["name"], item, groups, kind, below)
-                else:
-                    self._complain("", "an entry of a list needs a name", item, below)
-            elif not isinstance(item, Mapping):
-                self._complain("", f"an entry is a mapping, not a {_called(item)}", item, below)
+            if not isinstance(item, Mapping):
+                self._complain("", f"an entry is a mapping, not {article(item)}", item, below)
+            elif not item.get(SKIP):
+                self._listed(item, groups, kind, below)
+
+    def _listed(
+        self, item: Mapping[Any, Any], groups: tuple[str, ...], kind: str | None, key: tuple[str, ...]
+    ) -> None:
+        name = item.get("name")
+        if isinstance(name, str):
+            self._entry(name, item, groups, kind, key)
+        elif name is None:
+            near = _near("name", item)
+            self._complain("", f"an entry of a list needs a name{near}", item, key)
+        else:
+            self._complain("", f"its name is {article(name)}; put it in quotes", item, key)
 
     def _item(
         self, name: str, item: Any, groups: tuple[str, ...], kind: str | None, key: tuple[str, ...]
@@ -262,24 +281,22 @@ class _Walker:
         if _is_entry(item):
             self._entry(str(item.get("name") or name), item, groups, kind, key)
         elif isinstance(item, (list, tuple)) or _is_group(item):
-            self._group(name, item, (*groups, name), kind, key)
+            if kind is None and not groups:
+                self._look_for_kind(name, item, key)
+            self.group(name, item, (*groups, name), kind, key)
         elif isinstance(item, Mapping):
-            self._complain(self._full(name, groups), "it has no protocol", item, key)
+            full = _full(str(item.get("name") or name), groups)
+            self._complain(", ".join(full), self._objection(item, full), item, key)
         else:
-            self._complain(
-                self._full(name, groups), f"an entry is a mapping, not a {_called(item)}", item, key
-            )
+            reason = f"an entry is a mapping, not {article(item)}"
+            self._complain(", ".join(_full(name, groups)), reason, item, key)
 
-    def _group(
-        self, name: str, item: Any, groups: tuple[str, ...], kind: str | None, key: tuple[str, ...]
-    ) -> None:
-        if isinstance(item, Mapping):
-            if not item.get(SKIP):
-                self.mapping(item, groups, kind, key)
-        elif isinstance(item, (list, tuple)):
-            self.sequence(item, groups, kind, key)
-        elif item is not None:
-            self._complain(name, f"a group is a mapping or a list, not a {_called(item)}", item, key)
+    def _look_for_kind(self, name: str, item: Any, key: tuple[str, ...]) -> None:
+        """Say when the name of a group is nearly a kind, which is hardly meant as a part of names."""
+        close = difflib.get_close_matches(name.lower(), _KINDS, n=1, cutoff=0.8)
+        if close:
+            reason = f"{name!r} is taken as a part of names ('{name}/…'); did you mean the kind {close[0]!r}?"
+            self._complain("", reason, item, key)
 
     def _entry(
         self,
@@ -289,15 +306,12 @@ class _Walker:
         kind: str | None,
         key: tuple[str, ...],
     ) -> None:
-        names = tuple(self._full(part.strip(), groups) for part in name.split(",") if part.strip())
-        arguments = {k: v for k, v in item.items() if k not in ("name", "protocol", "register_magics", SKIP)}
+        names = _full(name, groups)
         reason = self._objection(item, names)
         if reason:
             self._complain(", ".join(names), reason, item, key)
             return
-        for credential in _CREDENTIALS:
-            if credential in arguments:
-                arguments[credential] = Secret.wrap(arguments[credential])
+        arguments = {k: configured(k, v) for k, v in item.items() if k not in _OF_THE_ENTRY}
         self._reading.entries.append(
             Entry(
                 names=names,
@@ -311,34 +325,61 @@ class _Walker:
 
     def _objection(self, item: Mapping[Any, Any], names: tuple[str, ...]) -> str:
         """Why an entry cannot be used, as far as that shows without its class."""
+        protocol, magics = item.get("protocol"), item.get("register_magics", True)
         if not names:
             return "its name is empty"
-        if not isinstance(item.get("protocol"), str):
-            return f"its protocol is a name, not a {_called(item.get('protocol'))}"
-        if not isinstance(item.get("register_magics", True), bool):
-            return f"register_magics is true or false, not a {_called(item['register_magics'])}"
-        if not all(isinstance(k, str) for k in item):
-            return f"a key is a text, not {next(k for k in item if not isinstance(k, str))!r}"
-        for credential in _CREDENTIALS:
-            if not self._trusted and is_tagged(item.get(credential), "command"):
-                return (
-                    f"its {credential} is a command:, and those are refused from a file in the working folder, "
-                    "which may be somebody else's; put the entry into ~/.omniduct/config"
-                )
-            if isinstance(item.get(credential), (int, float)) and not isinstance(item[credential], bool):
-                return f"its {credential} is a number; put it in quotes"
-        return ""
+        if not all(part.strip() for name in names for part in name.split("/")):
+            return "a part of its name is empty"
+        for key in item:
+            if reason := _objection_to_key(key):
+                return reason
+        if protocol is None:
+            return f"it has no protocol{_near('protocol', item)}"
+        if not isinstance(protocol, str):
+            return f"its protocol is a name, not {article(protocol)}"
+        if not isinstance(magics, bool):
+            return f"its register_magics is true or false, not {article(magics)}"
+        reasons = (self._objection_to_login(field, item.get(field)) for field in _CREDENTIALS)
+        return next(filter(None, reasons), "")
 
-    @staticmethod
-    def _full(name: str, groups: tuple[str, ...]) -> str:
-        return "/".join((*groups, name))
+    def _objection_to_login(self, field: str, value: object) -> str:
+        if not self._trusted and is_tagged(value, "command"):
+            return (
+                f"its {field} is a command: source, and those are refused from a file in the working folder, "
+                "which may be somebody else's; put the entry into ~/.omniduct/config"
+            )
+        if value is None or isinstance(value, (str, bool, Secret)) or callable(value):
+            return ""
+        return f"its {field} is {article(value)}; put it in quotes"
 
     def _origin(self, item: object, key: tuple[str, ...]) -> Origin:
-        line = item.line if isinstance(item, _Located) else None
-        return Origin(self._source, ".".join(key), line)
+        return Origin(self._source, _dotted(key), item.line if isinstance(item, Located) else None)
 
     def _complain(self, name: str, reason: str, item: object, key: tuple[str, ...]) -> None:
         self._reading.complain(name, reason, self._origin(item, key))
+
+
+def _full(name: str, groups: tuple[str, ...]) -> tuple[str, ...]:
+    """The names that a key gives: "a, b" is two."""
+    parts = [part.strip() for part in name.split(",")]
+    return tuple(dict.fromkeys("/".join((*groups, part)) for part in parts if part))
+
+
+def _objection_to_key(key: object) -> str:
+    if not isinstance(key, str):
+        return f"a key is a text, not {article(key)}"
+    if key == "registry":
+        return "its registry is the one that reads it; leave that key out"
+    if found := re.match(r"(username|password)\s*[:=]", key):  # not shown: the login is in the key
+        return f"after '{found[1]}:' there is no space"
+    return ""
+
+
+def _near(wanted: str, item: Mapping[Any, Any]) -> str:
+    """A key that is nearly the one that is wanted."""
+    keys = [key for key in item if isinstance(key, str)]
+    close = difflib.get_close_matches(wanted, keys, n=1, cutoff=0.75)
+    return f"; did you mean that by {close[0]!r}?" if close else ""
 
 
 def _is_entry(item: object) -> bool:
@@ -346,8 +387,14 @@ def _is_entry(item: object) -> bool:
 
 
 def _is_group(item: object) -> bool:
-    return (
-        isinstance(item, Mapping)
-        and bool(item)
-        and all(isinstance(v, (Mapping, list)) for v in item.values())
-    )
+    """Whether a mapping without a protocol holds entries, rather than being a bad one itself."""
+    if not isinstance(item, Mapping) or not item:
+        return False
+    if any(key in _OF_MOST_DUCTS and not isinstance(value, Mapping) for key, value in item.items()):
+        return False
+    inner = [v for v in item.values() if isinstance(v, Mapping) or _is_entries(v)]
+    return len(inner) == len(item) or any(_is_entry(v) or _is_group(v) or _is_entries(v) for v in inner)
+
+
+def _is_entries(item: object) -> bool:
+    return isinstance(item, (list, tuple)) and any(isinstance(each, Mapping) for each in item)

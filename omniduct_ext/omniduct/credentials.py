@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -62,8 +63,11 @@ class Secret:
     def __hash__(self) -> int:
         return hash(self._text)
 
-    def __deepcopy__(self, memo: object) -> Secret:
+    def __copy__(self) -> Secret:
         return self  # it cannot change
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
 
     def __reduce__(self) -> str:
         raise TypeError("a secret is not written anywhere: take it out before you pickle")
@@ -75,9 +79,9 @@ class Secret:
 
 
 def is_tagged(value: object, tag: str | None = None) -> bool:
-    """Whether a username or password names a source, rather than being the value itself.
+    r"""Whether a username or password names a source, rather than being the value itself.
 
-    >>> is_tagged("env:DB_PASSWORD"), is_tagged("swordfish"), is_tagged(r"\\env:literally")
+    >>> is_tagged("env:DB_PASSWORD"), is_tagged("swordfish"), is_tagged(r"\env:literally")
     (True, False, False)
     """
     text = value.reveal() if isinstance(value, Secret) else value
@@ -121,7 +125,15 @@ def resolve(
     return _SOURCES[tag](rest.strip(), duct, field, username)
 
 
+def _named(rest: str, tag: str, what: str, duct: str, field: str) -> str:
+    """What stands after a tag."""
+    if not rest:
+        raise DuctAuthenticationError(f"{duct}: its {field} is {tag}: and names no {what}")
+    return rest
+
+
 def _from_env(variable: str, duct: str, field: str, _username: Callable[[], str | None]) -> str:
+    _named(variable, "env", "variable", duct, field)
     try:
         return os.environ[variable]
     except KeyError:
@@ -132,50 +144,57 @@ def _from_env(variable: str, duct: str, field: str, _username: Callable[[], str 
 
 
 def _from_keyring(service: str, duct: str, field: str, username: Callable[[], str | None]) -> str:
+    _named(service, "keyring", "service", duct, field)
     try:
         import keyring
-        import keyring.errors
     except ImportError as error:
         raise DuctDriverMissing(
             f"{duct}: its {field} is in the keyring, which needs the `keyring` package: "
             "pip install 'omniduct-ext[keyring]'"
         ) from error
+    user = "" if field == "username" else username() or ""
     try:
         if field == "username":
             credential = keyring.get_credential(service, None)
-            found, wanted = (credential.username if credential else None), "no entry"
+            found = credential.username if credential else None
         else:
-            user = username() or ""
-            found, wanted = keyring.get_password(service, user), f"no password of {user!r}"
-    except keyring.errors.KeyringError as error:
+            found = keyring.get_password(service, user)
+    except Exception as error:  # a backend has errors of its own
         raise DuctAuthenticationError(
             f"{duct}: the keyring did not give the {field} of {service!r}: {error}"
         ) from error.with_traceback(None)
     if found is None:
+        wanted = "username" if field == "username" else f"password of {user!r}"
         raise DuctAuthenticationError(
-            f"{duct}: the keyring has {wanted} under {service!r}; set it with: keyring set {service} <username>"
+            f"{duct}: the keyring has no {wanted} under {service!r}; set it with: "
+            f"keyring set {service} {user or '<username>'}"
         )
     return found
 
 
 def _from_command(command: str, duct: str, field: str, _username: Callable[[], str | None]) -> str:
+    """The first line that a command prints, as password managers do; no shell is involved."""
     import shlex
     import subprocess
 
-    complaint = f"{duct}: the command that gives its {field} ({command.split(' ')[0]})"
+    program = _named(command, "command", "command", duct, field).split()[0]
+    complaint = f"{duct}: the command that gives its {field} ({program})"
     try:
-        done = subprocess.run(shlex.split(command), capture_output=True, text=True, timeout=_COMMAND_TIMEOUT)
+        done = subprocess.run(shlex.split(command), capture_output=True, timeout=_COMMAND_TIMEOUT)
     except (OSError, ValueError) as error:
         raise DuctAuthenticationError(f"{complaint} cannot be run: {error}") from error.with_traceback(None)
     except subprocess.TimeoutExpired:
         raise DuctAuthenticationError(f"{complaint} gave no answer within {_COMMAND_TIMEOUT:.0f} s") from None
     if done.returncode:
-        reason = done.stderr.strip().splitlines()[-1:] or ["it wrote nothing to stderr"]
-        raise DuctAuthenticationError(f"{complaint} failed with exit code {done.returncode}: {reason[0]}")
-    lines = done.stdout.splitlines()
-    if not lines or not lines[0]:
-        raise DuctAuthenticationError(f"{complaint} printed nothing")
-    return lines[0]
+        said = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["it says nothing more"]
+        raise DuctAuthenticationError(f"{complaint} failed with exit code {done.returncode}: {said[0]}")
+    try:
+        first = done.stdout.partition(b"\n")[0].decode().rstrip("\r")
+    except UnicodeDecodeError:
+        raise DuctAuthenticationError(f"{complaint} printed what is not UTF-8 text") from None
+    if not first:
+        raise DuctAuthenticationError(f"{complaint} printed nothing in its first line")
+    return first
 
 
 _SOURCES = {"env": _from_env, "keyring": _from_keyring, "command": _from_command}
@@ -239,6 +258,15 @@ class TerminalPrompter:
 
 def ask_with_input(question: Question) -> str | bool:
     """Ask through `input` and `getpass`, which in a notebook's kernel go to the cell's own prompt."""
+    try:
+        return _typed(question)
+    except EOFError:  # Ctrl-D
+        raise DuctPromptUnavailable(
+            f"{question.duct}: its {question.field} was asked for, and the input was closed without an answer"
+        ) from None
+
+
+def _typed(question: Question) -> str | bool:
     import getpass
 
     if question.kind == "secret":
@@ -323,8 +351,8 @@ def _own_or_join(question: Question) -> tuple[_Asked, Prompter | None]:
         if prompter is None or prompter.patient or not asked.owner.patient:
             return asked, None
         former, asked.owner = asked.owner, prompter
-    former.withdraw(question)
-    return asked, prompter
+    former.withdraw(asked.question)
+    return asked, None if asked.over.is_set() else prompter  # answered in this very moment
 
 
 def _put(asked: _Asked, prompter: Prompter) -> None:
@@ -340,15 +368,22 @@ def _put(asked: _Asked, prompter: Prompter) -> None:
 
 def _close(asked: _Asked, answer: str | bool | None) -> None:
     with _asked_lock:
-        _asked.pop(asked.question.key, None)
-    asked.answer = answer
-    asked.over.set()
+        if _asked.get(asked.question.key) is asked:
+            del _asked[asked.question.key]
+        asked.answer = answer
+        asked.over.set()
 
 
 def _nobody(question: Question) -> DuctPromptUnavailable:
+    field, duct = question.field, question.duct
+    advice = [f"connect it in a cell first (%omniduct connect {duct})"] if "IPython" in sys.modules else []
+    if field in ("username", "password"):
+        variable = re.sub(r"\W", "_", f"{duct}_{field}").upper()
+        source = f"{field}: env:{variable}, or a keyring: or command: source"
+        advice.append(f"give the {field} in the configuration, for example {source}")
+    sentence = ", or ".join(advice)
     return DuctPromptUnavailable(
-        f"{question.duct}: its {question.field} has to be asked for, and there is nobody to ask here (no terminal, "
-        f"and no notebook page that takes input). Give the {question.field} in the configuration instead, for "
-        f"example {question.field}: env:{question.duct.upper().replace('/', '_')}_{question.field.upper()}, "
-        "or a keyring: or command: source"
+        f"{duct}: its {field} has to be asked for, and there is nobody to ask here: no terminal, and no "
+        "running cell of a page that takes input (a background thread or a widget's callback has none). "
+        f"{sentence[:1].upper()}{sentence[1:]}".rstrip()
     )

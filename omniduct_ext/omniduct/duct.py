@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import enum
 import functools
-import logging
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from omniduct import protocols
-from omniduct.core import arguments, cleanup, endpoints, failures, fields
-from omniduct.core.lifecycle import CONNECTED, FAILED, LOST, Lifecycle
+from omniduct.core import arguments, cleanup, copies, endpoints, failures, fields
+from omniduct.core.lifecycle import CONNECTED, LOST, Lifecycle
 from omniduct.credentials import Secret
-from omniduct.errors import DuctAuthenticationError, DuctError, DuctServerUnreachable
+from omniduct.errors import DuctAuthenticationError, DuctServerUnreachable
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Duct"]
 
-logger = logging.getLogger("omniduct")
+_NOTHING = object()
 
 Host = str | list[str] | Callable[..., object] | None
 Port = int | str | Callable[..., object] | None
@@ -49,7 +49,7 @@ class Duct(ABC):
         "host", "host:port", several of these (the first that answers is used), or a callable that
         takes the duct and returns one of these.
     port : int, str or callable, optional
-        The port; by default the one written with the host, else the protocol's own.
+        The port, for a host that is written without one; by default the protocol's own.
     username, password : str, bool or callable, optional
         A value, a callable that takes the duct, a source (``env:``, ``keyring:``, ``command:``), True
         (ask the person) or False (none). A username of None is the login name of the local user.
@@ -90,6 +90,17 @@ class Duct(ABC):
     PROBE_AFTER_IDLE: ClassVar[float] = 1.0
     """Seconds without use after which the next use checks the connection first."""
 
+    _arguments: dict[str, Any]
+    _prepared: bool
+    _preparing: bool
+    _prepare_lock: threading.RLock
+    _originals: dict[str, object]
+    _answers: dict[str, Secret | None]
+    _life: Lifecycle
+    __opened = False  # whether `_connect` was called, and there may be something to close
+    __made: Mapping[str, object] = MappingProxyType({})
+    """What `_connect` set, with what was there before."""
+
     host = fields.host
     port = fields.port
     remote = fields.remote
@@ -102,8 +113,17 @@ class Duct(ABC):
         protocols.register(cls)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Make what `__init__` fills."""
         self = super().__new__(cls)
-        object.__setattr__(self, "_arguments", fields.named_arguments(cls, args, kwargs))
+        self.__dict__.update(  # here, as a subclass may set and read fields before it calls `__init__`
+            _arguments=copies.named_arguments(cls, args, kwargs),
+            _prepared=False,
+            _preparing=True,  # while constructing, reading a field prepares nothing
+            _prepare_lock=threading.RLock(),
+            _originals={},
+            _answers={},
+            _life=Lifecycle(),
+        )
         return self
 
     def __init__(
@@ -127,12 +147,6 @@ class Duct(ABC):
         self._remote, self._host, self._port, self._cache = remote, host, port, cache
         self._username, self._password = username, cast(Credential, Secret.wrap(password))
         password = self._password  # the local too: a traceback may show it
-        self._prepared = False
-        self._preparing = True  # while constructing, reading a field prepares nothing
-        self._prepare_lock = threading.RLock()
-        self._originals: dict[str, object] = {}
-        self._answers: dict[str, Secret | None] = {}
-        self._life = Lifecycle()
         arguments.check(self, own_arguments)
         self._init(**own_arguments)
         fields.watch(self)
@@ -230,11 +244,12 @@ class Duct(ABC):
         return self
 
     def __setattr__(self, name: str, value: Any) -> None:
-        life = self.__dict__.get("_life")
-        if life is not None and name in self.connection_fields:
-            fields.before_change(self, name, value)
-        super().__setattr__(name, value)
-        if name == "connection_fields" and life is not None:
+        assign = functools.partial(super().__setattr__, name, value)
+        if name in self.connection_fields:
+            fields.change(self, name, value, assign)
+        else:
+            assign()
+        if name == "connection_fields":
             fields.watch(self)
 
     # Connecting
@@ -268,14 +283,14 @@ class Duct(ABC):
         if life.state == CONNECTED:
             self.is_connected()
         if life.state == LOST:
-            life.share_disconnect(self.__close, when=LOST)
+            life.share_disconnect(self.__undo, when=LOST)
         for refusals in range(3):
             used = self.__gather()
             try:
-                life.share_connect(self.__open, self.__undo)
+                life.share_connect(self.name, self.__open, self.__undo)
                 return self
             except DuctAuthenticationError:
-                if refusals == 2 or not self.__forget_refused(used):
+                if not self.__forget_refused(used) or refusals == 2:
                     raise
         raise AssertionError("the last refusal is raised")
 
@@ -290,10 +305,11 @@ class Duct(ABC):
             for field in ("username", "password"):
                 if getattr(self, f"_{field}") is True:
                     fields.credential(self, field)
-        except DuctError as error:
-            self._life.enter(FAILED, str(error))
-            raise
-        return dict(self._answers)
+            return dict(self._answers)
+        except Exception as error:
+            failure = failures.of_connecting(self, error)
+        self._life.fail(str(failure))
+        raise failure  # not from within `except`, where Python would chain the driver's frames to it
 
     def __forget_refused(self, used: dict[str, Secret | None]) -> bool:
         """Forget typed answers that were refused; False when none was typed."""
@@ -306,25 +322,39 @@ class Duct(ABC):
 
     def __open(self) -> None:
         """One attempt: check that something answers, then let the subclass connect."""
+        self.__opened = False
         try:
-            self.prepare()
-            reason = self._unreachable(self.CONNECT_TIMEOUT)
-            if reason:
-                raise DuctServerUnreachable(
-                    f"{self.name}: nothing can be reached at {endpoints.where(self)}: {reason}"
-                )
+            self.__find_service()
+            self.__opened = True
+            before = dict(self.__dict__)
             self._connect()
+            now = self.__dict__.items()
+            self.__made = {n: before.get(n, _NOTHING) for n, v in now if before.get(n, _NOTHING) is not v}
+            return
         except Exception as error:
             endpoints.choose_again(self)
-            raise failures.of_connecting(self, error) from failures.cause(self, error)
+            failure = failures.of_connecting(self, error)
+        except BaseException as interruption:
+            raise interruption.with_traceback(None) from None  # the driver's frames hold logins
+        raise failure
+
+    def __find_service(self) -> None:
+        self.prepare()
+        reason = self._unreachable(self.CONNECT_TIMEOUT)
+        if reason and endpoints.choose_again(self):
+            self.prepare()
+            reason = self._unreachable(self.CONNECT_TIMEOUT)
+        if reason:
+            raise DuctServerUnreachable(
+                f"{self.name}: nothing can be reached at {endpoints.where(self)}: {reason}"
+            )
 
     def __undo(self) -> None:
-        """Take back what a failed or unwanted attempt left."""
+        """Take back what a failed or unwanted attempt left, or a duct that nobody holds any more."""
         try:
-            self._disconnect()
-        except Exception:
-            logger.debug("%s: cleaning up after a failed connection", self.name, exc_info=True)
-        self._give_back_forward()
+            self.__close()
+        except Exception as error:
+            failures.log(self, "cleaning up", error)
 
     def _unreachable(self, timeout: float) -> str:
         """Why the service cannot be reached, end to end; empty when it can, or has no host and port."""
@@ -336,10 +366,7 @@ class Duct(ABC):
         A duct with a statement under way is connected: the check never touches a busy connection. It
         never connects and never asks the person.
         """
-        life = self._life
-        if not self._prepared or life.state != CONNECTED:
-            return False
-        return bool(life.running) or life.checked(failures.of_check(self))
+        return self._prepared and self._life.check(lambda: failures.of_check(self))
 
     def disconnect(self) -> Self:
         """Disconnect, and give the port forward back. Connecting in another thread is cancelled.
@@ -349,21 +376,25 @@ class Duct(ABC):
         Duct
             This duct.
         """
-        if not self._life.leads():
-            self._life.share_disconnect(self.__close)
-        return self
+        if self._life.leads():
+            return self
+        try:
+            self._life.share_disconnect(self.__close if self._life.state == CONNECTED else self.__undo)
+            return self
+        except Exception as error:
+            failure = failures.of_disconnecting(self, error)
+        raise failure
 
     def __close(self) -> None:
         try:
             self._before_disconnect()
-            if self._life.state in (CONNECTED, LOST):
-                self._disconnect()
-        except Exception as error:
-            if self._life.state == CONNECTED:
-                raise failures.of_disconnecting(self, error) from failures.cause(self, error)
-            logger.debug("%s: closing a lost connection", self.name, exc_info=True)
         finally:
-            self._give_back_forward()
+            try:
+                if self.__opened:
+                    self._disconnect()
+            finally:
+                self.__opened = False
+                self._give_back_forward()
 
     def _give_back_forward(self) -> None:
         remote = self.__dict__.get("_remote")
@@ -375,6 +406,13 @@ class Duct(ABC):
         self.__dict__.pop("status", None)
         self._life = Lifecycle()
         self._prepare_lock = threading.RLock()
+        self._preparing = False
+        for name, value in self.__made.items() if self.__opened else ():
+            if value is _NOTHING:
+                self.__dict__.pop(name, None)
+            else:
+                self.__dict__[name] = value  # else a hook might close the parent's connection
+        self.__opened = False
 
     def reconnect(self) -> Self:
         """Disconnect, then connect.
@@ -394,20 +432,23 @@ class Duct(ABC):
         at = f" at {where}" if where else ""
         return f"<{type(self).__name__} {self.name!r}:{protocol}{at}, {self._life.state}>"
 
+    def _location(self) -> str:
+        """Where a service without a host is (a file, say), from raw values only."""
+        return ""
+
     def _arguments_now(self) -> dict[str, Any]:
         """What the constructor would be called with for a duct like this one."""
-        return fields.arguments_now(self)
+        return copies.arguments_now(self)
 
     def __reduce_ex__(self, version: Any) -> tuple[Any, ...]:
-        return fields.rebuild, (type(self), fields.arguments_for_copy(self, pickled=True))
+        return copies.rebuild, (type(self), copies.arguments_for_copy(self, pickled=True))
 
     def __copy__(self) -> Self:
-        return cast("Self", fields.rebuild(type(self), fields.arguments_for_copy(self, pickled=False)))
+        return cast("Self", copies.rebuild(type(self), copies.arguments_for_copy(self, pickled=False)))
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
-        return self.__copy__()
+        return cast("Self", copies.rebuild_deeply(self, memo))
 
     def __del__(self) -> None:
-        life = self.__dict__.get("_life")
-        if life is not None and life.state in (CONNECTED, LOST) and cleanup.may_clean(self):
+        if self.__dict__.get("_preparing") is False and cleanup.may_clean():  # it was constructed
             self.__undo()

@@ -7,12 +7,13 @@ one of their protocols is first used.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
+import re
 import warnings
 from typing import TYPE_CHECKING
 
+from omniduct.core.arguments import did_you_mean
 from omniduct.errors import DuctError, DuctProtocolUnknown, DuctWarning
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from omniduct.duct import Duct
 
-__all__ = ["duplicates", "find", "known", "register"]
+__all__ = ["class_names", "duplicates", "find", "known", "register"]
 
 BUILT_IN = {
     "duckdb": "omniduct.databases.duckdb:DuckDBClient",
@@ -29,13 +30,14 @@ BUILT_IN = {
 """protocol -> "module:Class"; a new protocol is one line here."""
 
 NOT_YET = frozenset(
-    "druid exasol filesystem_cache firebird hiveserver2 mssql mysql neo4j oracle postgresql presto pyspark rest s3 "
-    "snowflake sqlalchemy sqlite ssh ssh_cli ssh_paramiko sybase trino webhdfs".split()
+    "druid exasol filesystem_cache firebird hiveserver2 mssql mysql neo4j oracle postgresql presto pyspark "
+    "rest s3 snowflake sqlalchemy sqlite ssh ssh_cli ssh_paramiko sybase trino webhdfs".split()
 )
 """Protocols that configurations may name and this version does not speak."""
 
 _classes: dict[str, type[Duct]] = {}
-_duplicates: dict[str, str] = {}
+_duplicates: dict[tuple[str, str], str] = {}
+_told: set[str] = set()
 
 
 def register(cls: type[Duct]) -> None:
@@ -44,12 +46,17 @@ def register(cls: type[Duct]) -> None:
     The first class to claim a protocol keeps it; a later one is reported, with both names. The same
     class defined again (a cell that is run twice) takes its own place.
     """
-    for protocol in cls.__dict__.get("PROTOCOLS") or ():
+    path = _path(cls)
+    for key in [key for key in _duplicates if key[1] == path]:
+        del _duplicates[key]
+    claimed: list[str] | str = cls.__dict__.get("PROTOCOLS") or []
+    for protocol in [claimed] if isinstance(claimed, str) else claimed:
         holder = _holder(protocol)
-        if holder is None or holder == _path(cls):
+        if holder is None or holder == path:
             _classes[protocol] = cls
         else:
-            _report(protocol, holder, _path(cls))
+            _note_duplicate(protocol, holder, path)
+            _tell(protocol, stacklevel=5)
 
 
 def find(protocol: str) -> type[Duct]:
@@ -60,16 +67,21 @@ def find(protocol: str) -> type[Duct]:
     DuctProtocolUnknown
         Nothing offers it, or what offers it cannot be imported.
     """
+    if not isinstance(protocol, str):
+        raise DuctProtocolUnknown(f"a protocol is named by a text, as 'duckdb', not by {protocol!r}")
     if protocol in _classes:
         return _classes[protocol]
     if protocol in BUILT_IN:
         module, _, name = BUILT_IN[protocol].partition(":")
         return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
-    if protocol in _entry_points():
-        return _load(_entry_points()[protocol])
+    point = _entry_points().get(protocol) or _looked_for_again().get(protocol)
+    if point is not None:
+        _tell(protocol, stacklevel=3)
+        return _load(point)
     if protocol in NOT_YET:
         raise DuctProtocolUnknown(
-            f"protocol {protocol!r} is known, but this version of omniduct does not speak it yet"
+            f"the protocol {protocol!r} is known, but this version of omniduct does not speak it yet; "
+            "a package that does can offer it (entry point omniduct.protocols)"
         )
     raise DuctProtocolUnknown(f"no class offers the protocol {protocol!r}{_near(protocol)}")
 
@@ -81,17 +93,26 @@ def known() -> list[str]:
 
 def duplicates() -> list[str]:
     """A sentence for every protocol that more than one class claims."""
-    _entry_points()
+    for protocol, point in _entry_points().items():
+        cls = _classes.get(protocol)
+        if cls is not None and not _is_from(cls, point):
+            _note_duplicate(protocol, _path(cls), point.value)
     return list(_duplicates.values())
 
 
 def class_names() -> set[str]:
-    """The names of the classes in the table and of those that are defined, for near misses."""
-    return {path.rpartition(":")[2] for path in BUILT_IN.values()} | {c.__name__ for c in _classes.values()}
+    """The names of the classes that are offered and of those that are defined; imports none."""
+    paths = {*BUILT_IN.values(), *(point.value for point in _entry_points().values())}
+    return {re.split("[:.]", path)[-1] for path in paths} | {cls.__name__ for cls in _classes.values()}
 
 
 def _path(cls: type) -> str:
     return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def _is_from(cls: type, point: EntryPoint) -> bool:
+    """Whether a class is what an entry point offers, as far as that shows without importing it."""
+    return cls.__module__.partition(".")[0] == point.value.partition(":")[0].partition(".")[0]
 
 
 def _holder(protocol: str) -> str | None:
@@ -100,22 +121,23 @@ def _holder(protocol: str) -> str | None:
     return _path(_classes[protocol]) if protocol in _classes else None
 
 
-def _report(protocol: str, holder: str, claimant: str) -> None:
-    sentence = (
-        f"protocol {protocol!r} belongs to {holder}, and {claimant} claims it too; the first keeps it, "
+def _note_duplicate(protocol: str, holder: str, claimant: str) -> None:
+    _duplicates[protocol, claimant] = (
+        f"the protocol {protocol!r} belongs to {holder}, and {claimant} claims it too; the first keeps it, "
         "so give the other a protocol name of its own"
     )
-    if sentence not in _duplicates.values():
-        _duplicates[f"{protocol} {claimant}"] = sentence
-        warnings.warn(sentence, DuctWarning, stacklevel=4)
+
+
+def _tell(protocol: str, stacklevel: int) -> None:
+    """Warn of the duplicates of a protocol, once each."""
+    for (duplicate, _), sentence in _duplicates.items():
+        if duplicate == protocol and sentence not in _told:
+            _told.add(sentence)
+            warnings.warn(sentence, DuctWarning, stacklevel=stacklevel + 1)
 
 
 def _near(protocol: str) -> str:
-    names = [*known(), *NOT_YET]
-    close = difflib.get_close_matches(protocol, names, n=3)
-    if close:
-        return f"; did you mean {' or '.join(map(repr, close))}?"
-    return f"; there are {', '.join(known())}"
+    return did_you_mean(protocol, [*known(), *NOT_YET]) or f"; there are {', '.join(known())}"
 
 
 @functools.cache
@@ -129,25 +151,28 @@ def _entry_points() -> dict[str, EntryPoint]:
         if holder is None:
             found[point.name] = point
         elif holder != point.value:
-            _report(point.name, holder, point.value)
+            _note_duplicate(point.name, holder, point.value)
     return found
+
+
+def _looked_for_again() -> dict[str, EntryPoint]:
+    """The entry points as they are now: a package may have been installed in this very session."""
+    importlib.invalidate_caches()
+    _entry_points.cache_clear()
+    return _entry_points()
 
 
 def _load(point: EntryPoint) -> type[Duct]:
     package = point.dist.name if point.dist else "an installed package"
+    offer = f"the protocol {point.name!r} is offered by {package} as {point.value}, which"
     try:
         cls = point.load()
     except DuctError:
         raise
     except Exception as error:
-        raise DuctProtocolUnknown(
-            f"protocol {point.name!r} is offered by {package} ({point.value}), which cannot be loaded: "
-            f"{type(error).__name__}: {error}"
-        ) from error
+        raise DuctProtocolUnknown(f"{offer} cannot be loaded: {type(error).__name__}: {error}") from error
     from omniduct.duct import Duct
 
     if not (isinstance(cls, type) and issubclass(cls, Duct)):
-        raise DuctProtocolUnknown(
-            f"protocol {point.name!r} is offered by {package} as {point.value}, which is not a Duct"
-        )
+        raise DuctProtocolUnknown(f"{offer} is not a Duct")
     return _classes.setdefault(point.name, cls)

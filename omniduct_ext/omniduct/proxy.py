@@ -33,15 +33,28 @@ class DuctProxy:
         return found
 
     def __getattr__(self, name: str) -> Any:
-        path = (*self.__dict__["_path"], name)
-        paths = self._paths()
+        if name.startswith("__"):  # Python asks, as when it is copied
+            raise AttributeError(name)
+        return self._find(name.split("/"), AttributeError)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._find(name.split("/"), KeyError)
+
+    def _find(self, parts: list[str], error: type[Exception]) -> Any:
+        path, paths = (*self.__dict__["_path"], *parts), self._paths()
         if path in paths:
             return paths[path]
         if any(other[: len(path)] == path for other in paths):
             return DuctProxy(self.__dict__["registry"], self.__dict__["_by_kind"], path)
-        raise AttributeError(f"there is no duct {'.'.join(path)!r}{did_you_mean(name, self.__dir__())}")
+        raise error(self._why_not(path))
 
-    __getitem__ = __getattr__
+    def _why_not(self, path: tuple[str, ...]) -> str:
+        """Why there is nothing at a path: an entry that could not be used, or a slip."""
+        registry: DuctRegistry = self.__dict__["registry"]
+        names = {"/".join(path), "/".join(path[1:])} if self.__dict__["_by_kind"] else {"/".join(path)}
+        for problem in filter(None, map(registry.problem_of, names)):
+            return f"there is no duct {'.'.join(path)!r}: {problem.reason} [{problem.origin}]"
+        return f"there is no duct {'.'.join(path)!r}{did_you_mean(path[-1], self.__dir__())}"
 
     def __dir__(self) -> list[str]:
         depth, path = len(self.__dict__["_path"]), self.__dict__["_path"]

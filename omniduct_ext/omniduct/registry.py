@@ -5,22 +5,24 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Iterator, MutableMapping
-from typing import Any
+from typing import Any, cast
 
-from traitlets import Bool, List, TraitType, Unicode
+from traitlets import Bool, List, TraitError, TraitType, Unicode, observe
 from traitlets.config import Config, Configurable
 
 from omniduct import config as configuration
 from omniduct import loading
 from omniduct.config import Origin, Problem
-from omniduct.core.arguments import did_you_mean
-from omniduct.credentials import Secret
+from omniduct.core import defaults
+from omniduct.core.arguments import article, configured, did_you_mean
 from omniduct.duct import Duct
-from omniduct.errors import DuctConfigError, DuctNotFound, DuctWarning
+from omniduct.errors import DuctConfigError, DuctError, DuctNotFound, DuctWarning
 from omniduct.proxy import DuctProxy
 from omniduct.utils.magics import MagicsProvider
 
 __all__ = ["DuctRegistry"]
+
+_MOST_NAMES = 20
 
 
 class _Ducts(TraitType[Any, Any]):
@@ -29,10 +31,23 @@ class _Ducts(TraitType[Any, Any]):
     info_text = "a mapping or a list of ducts, a YAML text, or the name of a YAML file"
 
     def validate(self, obj: Any, value: object) -> object:
-        return loading.wrap_secrets(value)
+        return defaults.hidden(value)
 
 
-class _Populate(Bool):
+class _Files(List[str]):
+    """Names of files; one need not stand in a list."""
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        names = list(value) if isinstance(value, (list, tuple)) else [value]
+        for name in names:
+            if not isinstance(name, (str, os.PathLike)):  # traitlets would show it, and the logins in it
+                raise TraitError(
+                    f"config_files takes names of files, not {article(name)}; ducts themselves go to `ducts`"
+                )
+        return super().validate(obj, list(map(os.fspath, names)))
+
+
+class _Populate(Bool):  # type: ignore[type-arg]
     """A switch that can be called: ``registry.populate_namespace`` is the method, too."""
 
     def get(self, obj: Any, cls: Any = None) -> Any:
@@ -96,7 +111,7 @@ class DuctRegistry(Configurable):
     ducts = _Ducts(None, allow_none=True, help="The ducts: any shape that register_from_config takes.").tag(
         config=True
     )
-    config_files = List(
+    config_files = _Files(
         Unicode(),
         help="Files of ducts, in YAML; instead of the file named by OMNIDUCT_CONFIG or ~/.omniduct/config.",
     ).tag(config=True)
@@ -108,13 +123,21 @@ class DuctRegistry(Configurable):
     def __init__(self, config: Any = None, *, parent: Any = None, **kwargs: Any) -> None:
         given = config if isinstance(config, Config) else None
         if given is not None:
+            defaults.hide_in(given)
             kwargs["config"] = given
+        defaults.hide_secrets(parent)
         self._ducts: dict[str, Duct] = {}
         self._origins: dict[str, Origin] = {}
+        self._script: str | None = None  # the set-up file that is running
         self.problems: list[Problem] = []
         super().__init__(parent=parent, **kwargs)
         if config is not None and given is None:
-            self.register_from_config(config)
+            self._read(config, override=False, stacklevel=3)
+
+    @observe("config")
+    def _hide_secrets(self, change: Any) -> None:
+        """What ``%config`` merges in is a configuration of its own."""
+        defaults.hide_in(change.new)
 
     # Registering
 
@@ -129,22 +152,35 @@ class DuctRegistry(Configurable):
             The name is taken, and not to be overridden.
         """
         if not isinstance(duct, Duct):
-            raise DuctConfigError(f"a registry holds ducts, not a {type(duct).__name__}")
-        names = [part.strip() for part in (name or duct.name).split(",") if part.strip()]
+            raise DuctConfigError(f"a registry holds ducts, not {article(duct)}")
+        names = self._free_names(duct.name if name is None else name, duct, override)
+        for each in names:
+            if each not in self._ducts:  # what was said of it is no longer so
+                self.problems = [p for p in self.problems if each not in _split(p.name)]
+        origin = loading.script_origin(self._script) if self._script else Origin("this session")
+        self._add(duct, names, origin)
+        for each in names:
+            if register_magics:
+                self._register_magics(each)
+        return duct
+
+    def _free_names(self, name: str, duct: Duct | None, override: bool) -> list[str]:
+        """The names in "a, b", when a duct may have them."""
+        names = _split(name) if isinstance(name, str) else []
         if not names:
-            raise DuctConfigError(f"a duct cannot be registered under the name {name!r}")
+            raise DuctConfigError(f"a duct cannot be registered under the name {name!r}; it takes a text")
         for each in names:
             if each in self._ducts and self._ducts[each] is not duct and not override:
                 raise DuctConfigError(
                     f"the name {each!r} is taken by {self._ducts[each]!r} [{self.origin(each)}]; "
                     "choose another, or pass override=True"
                 )
-        for each in names:
-            self._ducts[each] = duct
-            self._origins.setdefault(each, Origin("this session"))
-            if register_magics:
-                self._register_magics(each)
-        return duct
+        return names
+
+    def _add(self, duct: Duct, names: Iterable[str], origin: Origin) -> None:
+        for name in names:
+            self._ducts[name] = duct
+            self._origins[name] = origin
 
     def _register_magics(self, name: str) -> None:
         duct = self._ducts[name]
@@ -172,11 +208,10 @@ class DuctRegistry(Configurable):
         DuctConfigError
             The name is taken, or an argument cannot be used.
         """
-        if "password" in kwargs:
-            kwargs["password"] = Secret.wrap(kwargs["password"])
-        first = name.split(",")[0].strip()
+        first = self._free_names(name, None, override)[0]
+        kwargs = {key: configured(key, value) for key, value in kwargs.items()}
         cls = Duct.for_protocol(protocol)
-        arguments = {**loading.class_defaults(self.config, cls.func), **kwargs}
+        arguments = {**defaults.class_defaults(self.config, cast(type[Duct], cls.func)), **kwargs}
         duct = cls(name=first, registry=self, **arguments)
         return self.register(duct, name=name, override=override, register_magics=register_magics)
 
@@ -196,16 +231,15 @@ class DuctRegistry(Configurable):
         DuctRegistry
             This registry. Entries that cannot be used are skipped; each is a warning, and in `problems`.
         """
-        for problem in self._take(configuration.read(config), override):
-            warnings.warn(str(problem), DuctWarning, stacklevel=2)
+        self._read(config, override, stacklevel=3)
         return self
 
-    def _take(self, reading: configuration.Reading, override: bool = False) -> list[Problem]:
-        """Register what was read; the problems that this met."""
+    def _read(self, config: Any, override: bool, stacklevel: int) -> None:
         before = len(self.problems)
-        self.problems.extend(reading.problems)
-        loading.register_entries(self, reading.entries, override)
-        return self.problems[before:]
+        loading.register_all(self, configuration.read(config), override)
+        if self._script is None:  # else `load` reports them
+            for problem in self.problems[before:]:
+                warnings.warn(str(problem), DuctWarning, stacklevel=stacklevel)
 
     def load(self) -> None:
         """Register what the traits, the files and, if there is neither, the defaults say.
@@ -221,7 +255,10 @@ class DuctRegistry(Configurable):
     def clear(self) -> None:
         """Disconnect and forget every duct, those reached through a remote before the remote."""
         for duct in sorted(self, key=lambda d: d.DUCT_TYPE is Duct.Type.REMOTE):
-            duct.disconnect()
+            try:
+                duct.disconnect()
+            except DuctError as error:
+                warnings.warn(str(error), DuctWarning, stacklevel=2)
         self._ducts.clear()
         self._origins.clear()
         self.problems.clear()
@@ -264,18 +301,25 @@ class DuctRegistry(Configurable):
         duct = self._ducts.get(name)
         if duct is None:
             raise DuctNotFound(self._why_not(name))
-        if kind is not None and duct.DUCT_TYPE is not Duct.Type(kind):
+        if kind is not None and duct.DUCT_TYPE is not (wanted := _kind(kind)):
             raise DuctNotFound(
-                f"{name!r} is not one of the {Duct.Type(kind).value}: it is one of the {duct.DUCT_TYPE.value}"
+                f"{name!r} is not one of the {wanted.value}: it is one of the {duct.DUCT_TYPE.value}"
             )
         return duct
 
+    def problem_of(self, name: str) -> Problem | None:
+        """Why there is no duct of a name, when its entry in the configuration was bad."""
+        return next((p for p in self.problems if name in _split(p.name)), None)
+
     def _why_not(self, name: str) -> str:
-        for problem in self.problems:
-            if name in (part.strip() for part in problem.name.split(",")):
-                return f"there is no duct {name!r}: {problem.reason} [{problem.origin}]"
-        near = did_you_mean(name, self._ducts) or f"; there are {', '.join(self.names) or 'none'}"
-        return f"there is no duct {name!r}{near}"
+        missing = f"there is no duct {name!r}"
+        if (problem := self.problem_of(name)) is not None:
+            return f"{missing}: {problem.reason} [{problem.origin}]"
+        if near := did_you_mean(str(name), self._ducts):
+            return missing + near
+        shown = ", ".join([*self.names[:_MOST_NAMES], *(["…"] if len(self) > _MOST_NAMES else [])])
+        lost = "".join(f"; {problem}" for problem in self.problems if problem.whole)
+        return f"{missing}; there are {shown or 'none'}{lost}"
 
     def names_of(self, duct: Duct) -> list[str]:
         """All the names under which a duct is registered, its own first."""
@@ -294,11 +338,19 @@ class DuctRegistry(Configurable):
         names: Iterable[str] | None,
         kinds: Iterable[Duct.Type | str] | None,
     ) -> MutableMapping[str, Any]:
-        wanted = None if kinds is None else {Duct.Type(kind) for kind in kinds}
-        for name in self.names if names is None else names:
-            duct = self.lookup(name)
-            if wanted is None or duct.DUCT_TYPE in wanted:
-                namespace[name.rpartition("/")[2]] = duct
+        wanted = None if kinds is None else {_kind(kind) for kind in kinds}
+        given: dict[str, str] = {}
+        hidden = []
+        for name in sorted(self.names if names is None else names, key=lambda name: name.count("/")):
+            duct, last = self.lookup(name), name.rpartition("/")[2]
+            if wanted is not None and duct.DUCT_TYPE not in wanted:
+                continue
+            if self._ducts[given.setdefault(last, name)] is duct:
+                namespace[last] = duct
+            else:
+                hidden.append(f"{last} is the duct {given[last]!r}, and {name!r} is registry[{name!r}]")
+        if hidden:
+            warnings.warn("; ".join(hidden), DuctWarning, stacklevel=3)
         return namespace
 
     def get_proxy(self, by_kind: bool = True) -> DuctProxy:
@@ -318,3 +370,17 @@ class DuctRegistry(Configurable):
             files = [os.environ.get("OMNIDUCT_CONFIG") or os.path.expanduser("~/.omniduct/config")]
             files = [f for f in files if os.environ.get("OMNIDUCT_CONFIG") or os.path.exists(f)]
         return [os.path.abspath(os.path.expanduser(f)) for f in files]
+
+
+def _split(name: str) -> list[str]:
+    """The names in "a, b", each once."""
+    return list(dict.fromkeys(part.strip() for part in name.split(",") if part.strip()))
+
+
+def _kind(kind: Duct.Type | str) -> Duct.Type:
+    try:
+        return Duct.Type(kind)
+    except ValueError:
+        kinds = [each.value for each in Duct.Type]
+        hint = did_you_mean(str(kind), kinds) or f"; there are {', '.join(kinds)}"
+        raise DuctConfigError(f"there is no kind {kind!r}{hint}") from None

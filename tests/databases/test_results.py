@@ -11,6 +11,7 @@ import duckdb
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from omniduct.databases.results import (
@@ -22,6 +23,7 @@ from omniduct.databases.results import (
 )
 from omniduct.errors import DuctArgumentError, DuctConfigError
 
+SHOWN = sorted(CURSOR_FORMATTERS.keys() - {"parquet"})
 QUERY = "SELECT 1 AS n, 'a' AS s UNION ALL SELECT NULL, 'b,c' UNION ALL SELECT 3, NULL"
 
 
@@ -49,7 +51,17 @@ def numbers(count: int) -> pa.Table:
 
 
 def test_the_formats_are_these() -> None:
-    assert set(CURSOR_FORMATTERS) == {"pandas", "polars", "arrow", "tuple", "dict", "csv", "hive", "raw"}
+    assert set(CURSOR_FORMATTERS) == {
+        "pandas",
+        "polars",
+        "arrow",
+        "tuple",
+        "dict",
+        "csv",
+        "hive",
+        "parquet",
+        "raw",
+    }
 
 
 # The whole of a result
@@ -106,7 +118,7 @@ def test_raw_leaves_the_driver_s_rows_as_they_are_and_tuple_does_not(lite: sqlit
     assert plain == [(1,)] and type(plain[0]) is tuple
 
 
-@pytest.mark.parametrize("name", CURSOR_FORMATTERS)
+@pytest.mark.parametrize("name", SHOWN)
 def test_a_result_without_rows_is_one_in_every_format(name: str, lite: sqlite3.Connection) -> None:
     arrow, plain = numbers(0), lite.execute("SELECT 1 AS n, 'a' AS s WHERE 0")
     expected: Any = {"csv": "n,s\n", "hive": ""}.get(name, [])
@@ -120,7 +132,7 @@ def test_a_result_without_rows_is_one_in_every_format(name: str, lite: sqlite3.C
     assert list(formatter(name).stream(numbers(0))) == (["n,s\n"] if name == "csv" else [])
 
 
-@pytest.mark.parametrize("name", CURSOR_FORMATTERS)
+@pytest.mark.parametrize("name", SHOWN)
 def test_a_statement_without_a_result_is_empty_in_every_format(name: str, lite: sqlite3.Connection) -> None:
     for given in (lite.execute("CREATE TABLE IF NOT EXISTS t (x)"), None):
         assert len(formatter(name).dump(given)) == 0
@@ -161,7 +173,7 @@ def test_a_row_of_csv_is_a_line_with_its_end_though_its_value_has_two() -> None:
     assert list(formatter("csv").stream(table)) == ["s,n\n", '"two\nlines",1\n', "x,2\n"]
 
 
-@pytest.mark.parametrize("name", CURSOR_FORMATTERS)
+@pytest.mark.parametrize("name", SHOWN)
 @pytest.mark.parametrize(("count", "size"), [(25, 10), (20, 10), (3, 10)])
 def test_pieces_have_exactly_as_many_rows_as_asked_for(name: str, count: int, size: int) -> None:
     table = pa.concat_tables([numbers(count).slice(0, 7), numbers(count).slice(7)])
@@ -173,7 +185,7 @@ def test_pieces_have_exactly_as_many_rows_as_asked_for(name: str, count: int, si
     assert lengths == [size] * (count // size) + [count % size] * bool(count % size)
 
 
-@pytest.mark.parametrize("name", CURSOR_FORMATTERS)
+@pytest.mark.parametrize("name", SHOWN)
 def test_the_pieces_together_are_the_whole(name: str) -> None:
     whole = formatter(name).dump(numbers(25))
     pieces = list(formatter(name).stream_batches(numbers(25), 10))
@@ -189,7 +201,7 @@ def test_the_pieces_together_are_the_whole(name: str) -> None:
         assert list(chain.from_iterable(pieces)) == whole
 
 
-@pytest.mark.parametrize("name", CURSOR_FORMATTERS)
+@pytest.mark.parametrize("name", SHOWN)
 @pytest.mark.parametrize("size", [0, None])
 def test_a_piece_without_rows_is_refused_at_once(name: str, size: Any) -> None:
     with pytest.raises(DuctArgumentError, match="at least one row"):
@@ -221,14 +233,50 @@ def test_a_plain_cursor_is_written_too(source: Any) -> None:
 
 
 def test_a_format_that_is_no_text_says_that_it_cannot_be_written() -> None:
-    with pytest.raises(DuctConfigError, match="'pandas' cannot be written to a file: use 'csv' or 'hive'"):
+    with pytest.raises(
+        DuctConfigError, match="'pandas' cannot be written to a file: use 'csv', 'hive' or 'parquet'"
+    ):
         formatter("pandas").write(numbers(1), io.BytesIO())
+
+
+def test_a_parquet_file_keeps_types_and_values(source: Any) -> None:
+    file = io.BytesIO()
+    formatter("parquet").write(source, file)
+    assert pq.read_table(file).to_pydict() == {"n": [1, None, 3], "s": ["a", "b,c", None]}
+
+
+def test_a_parquet_file_holds_every_type_that_duckdb_has() -> None:
+    identity = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
+    query = (
+        f"SELECT 1 AS x, 2 AS x, true AS b, 5::HUGEINT AS h, '{identity}'::UUID AS u, INTERVAL 1 DAY AS i, "
+        "[INTERVAL 1 DAY] AS l, 1.5::DECIMAL(9, 2) AS d, '01'::BIT AS bits, NULL AS o, 'e'::ENUM('e') AS e, "
+        "union_value(n := 2) AS v, MAP {'a': [1]} AS m, {'a': TIMESTAMPTZ '2020-01-01 00:00:00+00'} AS s"
+    )
+    with duckdb.connect() as duck:
+        duck.execute("SET arrow_lossless_conversion = true")
+        content = formatter("parquet").dump(duck.sql(query).to_arrow_reader(10))
+    (row,) = pq.read_table(io.BytesIO(content)).to_pylist()
+    assert (row["x"], row["x_1"], row["b"], row["h"], row["u"]) == (1, 2, True, 5, identity)
+    assert (row["i"], row["bits"], row["o"], row["e"]) == ("0 months 1 days 0 seconds", "01", None, "e")
+
+
+@pytest.mark.parametrize("given", [numbers(0), None])
+def test_a_parquet_file_without_rows_is_one(given: Any) -> None:
+    found = pq.read_table(io.BytesIO(formatter("parquet").dump(given)))
+    assert found.num_rows == 0 and found.column_names == ([] if given is None else ["n", "s"])
+
+
+def test_a_parquet_file_takes_the_names_and_the_compression_that_are_asked_for() -> None:
+    options = {"column_name_formatter": str.upper, "compression": "none"}
+    file = pq.ParquetFile(io.BytesIO(formatter("parquet", options).dump(numbers(1))))
+    assert file.schema_arrow.names == ["N", "S"]
+    assert file.metadata.row_group(0).column(0).compression == "UNCOMPRESSED"
 
 
 # Options
 
 
-@pytest.mark.parametrize("name", sorted(CURSOR_FORMATTERS.keys() - {"raw", "tuple", "hive"}))
+@pytest.mark.parametrize("name", ["arrow", "csv", "dict", "pandas", "polars"])
 def test_column_names_can_be_made_others(name: str) -> None:
     found = formatter(name, {"column_name_formatter": str.upper}).dump(numbers(1))
     if name == "csv":

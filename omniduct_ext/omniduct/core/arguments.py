@@ -5,28 +5,32 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import re
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from omniduct.core.endpoints import port_number
 from omniduct.credentials import Secret
-from omniduct.errors import DuctArgumentError
+from omniduct.errors import DuctArgumentError, DuctConfigError
 
 if TYPE_CHECKING:
     from omniduct.duct import Duct
 
-__all__ = ["Accepted", "accepted", "check", "did_you_mean", "fits"]
+__all__ = ["Accepted", "accepted", "article", "check", "configured", "did_you_mean", "fits", "objection"]
 
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:
-    """The end of a sentence that names near misses; empty when there are none.
+    """The end of a sentence that names near misses, whatever their case; empty when there are none.
 
     >>> did_you_mean("protcol", ["protocol", "port"])
     "; did you mean 'protocol'?"
+    >>> did_you_mean("DuckDB", ["duckdb"])
+    "; did you mean 'duckdb'?"
     """
-    close = difflib.get_close_matches(word, list(words), n=3)
+    spelled = {each.casefold(): each for each in words}
+    close = [spelled[each] for each in difflib.get_close_matches(word.casefold(), spelled, n=3)]
     return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
 
 
@@ -91,52 +95,103 @@ def check(duct: Duct, own: Mapping[str, object]) -> None:
     cls, takes = type(duct).__name__, accepted(type(duct))
     for name in own:
         if name not in takes.own and not takes.open_ended:
-            raise DuctArgumentError(
-                f"{duct.name}: {cls} takes no argument {name!r}{did_you_mean(name, takes.names)}"
-            )
+            known = sorted(takes.names.keys() - {"name", "protocol", "registry"})
+            hint = did_you_mean(name, known) or f"; it takes {', '.join(known)}"
+            raise DuctArgumentError(f"{duct.name}: {cls} takes no argument {name!r}{hint}")
     for name, parameter in takes.own.items():
         named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
         if named and parameter.default is parameter.empty and name not in own:
             raise DuctArgumentError(f"{duct.name}: {cls} needs the argument {name!r}")
     for name, value in duct._arguments.items():
-        _check_type(duct.name, name, value, takes.names.get(name, inspect.Parameter.empty))
+        if reason := objection(name, value, takes.names.get(name, inspect.Parameter.empty)):
+            raise DuctArgumentError(f"{duct.name}: {reason}")
 
 
-def _check_type(duct: str, name: str, value: object, annotation: object) -> None:
+def objection(name: str, value: object, annotation: object) -> str:
+    """Why a value cannot be given for an argument; empty when it can.
+
+    >>> objection("catalog", 5, str | None)
+    'catalog cannot be 5; it takes a text'
+    """
     if not fits(value, annotation):
-        shown = f"a {type(value).__name__}" if name in ("username", "password") else repr(value)
-        raise DuctArgumentError(f"{duct}: {name} cannot be {shown}; it takes {_spoken(annotation)}")
+        spoken = _spoken(annotation)
+        return f"{name} cannot be {_shown(name, value)}" + (f"; it takes {spoken}" if spoken else "")
     if name == "port" and isinstance(value, (int, str)):
-        port_number(duct, value)
+        try:
+            port_number("", value)
+        except DuctConfigError as error:
+            return str(error).removeprefix(": ")
+    return ""
 
 
+def configured(name: object, value: object) -> object:
+    """A configured value as an argument: a password wrapped; what was wrapped by mistake as it was."""
+    if name == "password":
+        return Secret.wrap(value)
+    return value.reveal() if isinstance(value, Secret) and name != "username" else value
+
+
+def _shown(name: str, value: object) -> str:
+    """A value in a message: neither a login, nor what may hold one."""
+    if name in ("username", "password") or not isinstance(value, (str, bool, int, float)):
+        return article(value)
+    text = repr(re.sub(r"//[^/@\s]*@", "//***@", value) if isinstance(value, str) else value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
+
+
+def article(value: object) -> str:
+    """What kind of thing a value is, without showing it: it may hold a login.
+
+    >>> article("swordfish"), article(None), article({})
+    ('a text', 'nothing', 'a mapping')
+    """
+    return next((word for kind, word in _KINDS if isinstance(value, kind)), f"a {type(value).__name__}")
+
+
+_MOST_SHOWN = 60
+_KINDS: tuple[tuple[Any, str], ...] = (
+    (type(None), "nothing"),
+    (bool, "true or false"),
+    ((int, float), "a number"),
+    ((str, Secret), "a text"),
+    (Mapping, "a mapping"),
+    ((list, tuple), "a list"),
+)
 _WORDS = {
     str: "a text",
     int: "a whole number",
     float: "a number",
-    bool: "True or False",
+    bool: "true or false",
     dict: "a mapping",
     list: "a list",
+    tuple: "a list",
     Mapping: "a mapping",
+    Sequence: "a list",
+    Callable: "a function",
 }
 
 
 def _spoken(annotation: object) -> str:
-    """What an annotation takes, in words."""
-    if typing.get_origin(annotation) is typing.Literal:
-        return " or ".join(map(repr, typing.get_args(annotation)))
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        options = [_spoken(o) for o in typing.get_args(annotation)]
-        return " or ".join(dict.fromkeys(o for o in options if o))
-    kind = typing.get_origin(annotation) or annotation
-    return _WORDS.get(kind, "")  # type: ignore[call-overload, no-any-return]
+    """What an annotation takes, in words; nothing is said of None, which always fits."""
+    origin, options = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Literal:
+        return " or ".join(map(repr, options))
+    if origin in (typing.Union, types.UnionType):
+        words = dict.fromkeys(_spoken(option) for option in options if option is not type(None))
+        return " or ".join(filter(None, words))
+    if origin is typing.Annotated:
+        return _spoken(options[0])
+    kind = origin or annotation
+    if kind is Secret:  # what a text becomes
+        return ""
+    return _WORDS.get(kind) or (f"a {kind.__name__}" if isinstance(kind, type) else "")
 
 
 def fits(value: object, annotation: object) -> bool:
     """Whether a value is of an annotated type, as far as simple annotations say; callables always fit.
 
-    >>> fits(3, int | None), fits("3", int), fits(True, int)
-    (True, False, False)
+    >>> fits(3, int | None), fits("3", int), fits(True, int), fits([1, 2], tuple[int, ...])
+    (True, False, False, True)
     """
     if annotation in (inspect.Parameter.empty, Any, object) or value is None or callable(value):
         return True
@@ -149,9 +204,16 @@ def fits(value: object, annotation: object) -> bool:
         return value in typing.get_args(annotation)
     if origin is typing.Annotated:
         return fits(value, typing.get_args(annotation)[0])
-    kind = origin or annotation
+    return _is_a(value, origin or annotation)
+
+
+def _is_a(value: object, kind: object) -> bool:
     if not isinstance(kind, type):
         return True
-    if kind is float:
-        kind = (int, float)  # type: ignore[assignment]
-    return isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool)
+    if isinstance(value, bool):
+        return kind is bool
+    wider: Any = {float: (int, float), tuple: (list, tuple)}.get(kind, kind)  # YAML has lists, and 1 for 1.0
+    try:
+        return isinstance(value, wider)
+    except TypeError:  # a TypedDict, a Protocol: only a type checker can tell
+        return True

@@ -3,41 +3,45 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import sys
 import weakref
 from typing import TYPE_CHECKING
+
+from omniduct.core import failures
 
 if TYPE_CHECKING:
     from omniduct.duct import Duct
 
 __all__ = ["may_clean", "note"]
 
-logger = logging.getLogger("omniduct")
-
-_ducts: weakref.WeakSet[Duct] = weakref.WeakSet()
+_ducts: dict[int, weakref.ref[Duct]] = {}  # by id: a duct need not be hashable
 _inherited: list[object] = []
 _owner = os.getpid()
 
 
 def note(duct: Duct) -> None:
     """Remember a duct, without keeping it alive."""
-    _ducts.add(duct)
+    key, forget = id(duct), _ducts.pop
+    _ducts[key] = weakref.ref(duct, lambda _: forget(key, None))
 
 
-def may_clean(duct: Duct) -> bool:
+def _alive() -> list[Duct]:
+    return [duct for reference in list(_ducts.values()) if (duct := reference()) is not None]
+
+
+def may_clean() -> bool:
     """Whether a duct that is being collected may still talk to its service."""
     return _owner == os.getpid() and not sys.is_finalizing()
 
 
 def _disconnect_all() -> None:
     """Disconnect everything; what is reached through a remote before the remote itself."""
-    for duct in sorted(_ducts, key=_order, reverse=True):
+    for duct in sorted(_alive(), key=_order, reverse=True):
         try:
             duct.disconnect()
-        except Exception:
-            logger.debug("%s: disconnecting at exit", duct.name, exc_info=True)
+        except Exception as error:
+            failures.log(duct, "disconnecting at exit", error)
 
 
 def _order(duct: Duct) -> int:
@@ -56,9 +60,20 @@ def _in_forked_child() -> None:
     """The connections belong to the parent: forget them, and never let them be closed from here."""
     global _owner
     _owner = os.getpid()
-    for duct in list(_ducts):
-        _inherited.append(dict(duct.__dict__))
+    for duct in _alive():
+        _keep_for_ever(dict(duct.__dict__))
         duct._after_fork()
+
+
+def _keep_for_ever(inherited: object) -> None:
+    """Never let the parent's drivers' objects be destroyed, as that may say goodbye to the service."""
+    _inherited.append(inherited)
+    try:
+        import ctypes
+
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(inherited))  # also at the end, when modules are cleared
+    except (ImportError, AttributeError):  # another Python than CPython
+        return
 
 
 atexit.register(_disconnect_all)

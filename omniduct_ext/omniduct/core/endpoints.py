@@ -13,23 +13,28 @@ if TYPE_CHECKING:
     from omniduct.duct import Duct
     from omniduct.remotes.base import RemoteClient
 
-__all__ = ["choose_again", "port_number", "settle", "split", "unreachable", "where"]
+__all__ = ["choose_again", "forget_written_ports", "port_number", "settle", "split", "unreachable", "where"]
 
-_ENDPOINT = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:/]+)):(?P<port>\d+)\Z")
+_ENDPOINT = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:/]+)):(?P<port>[^:/]+)\Z")
 
 
-def split(host: str) -> tuple[str, int | None]:
-    """A host, and the port that was written with it.
+def split(host: str, owner: str = "") -> tuple[str, int | None]:
+    """A host, and the port that was written with it; `owner` is whose it is, for complaints.
 
     >>> split("db.example.com:5432"), split("db.example.com")
     (('db.example.com', 5432), ('db.example.com', None))
     >>> split("[::1]:80"), split("::1")
     (('::1', 80), ('::1', None))
+
+    Raises
+    ------
+    DuctConfigError
+        What is written as its port is none.
     """
     match = _ENDPOINT.fullmatch(host.strip())
     if match is None:
         return host.strip().strip("[]"), None
-    return match["v6"] or match["host"], int(match["port"])
+    return match["v6"] or match["host"], port_number(f"{owner}: host {host!r}".lstrip(": "), match["port"])
 
 
 def port_number(duct: str, port: object) -> int | None:
@@ -57,7 +62,7 @@ def settle(duct: Duct) -> None:
     if isinstance(host, (list, tuple)):
         host = _first_that_answers(duct, host, port)
     if isinstance(host, str):
-        host, own_port = split(host)
+        host, own_port = split(host, duct.name)
         port = own_port or port
     elif host is not None:
         raise DuctConfigError(f"{duct.name}: host cannot be {host!r}; it takes a name, or a list of names")
@@ -67,7 +72,7 @@ def settle(duct: Duct) -> None:
 def _first_that_answers(duct: Duct, hosts: Sequence[str], port: int | None) -> str:
     reasons = []
     for host in hosts:
-        name, own_port = split(host)
+        name, own_port = split(host, duct.name)
         reason = _answers(duct, name, own_port or port or duct.DEFAULT_PORT, duct.CHECK_TIMEOUT)
         if not reason:
             return host
@@ -77,13 +82,29 @@ def _first_that_answers(duct: Duct, hosts: Sequence[str], port: int | None) -> s
     )
 
 
-def choose_again(duct: Duct) -> None:
-    """After a failure: let the next attempt choose anew where there are several hosts."""
-    if isinstance(duct._originals.get("_host"), (list, tuple)):
-        with duct._prepare_lock:
-            duct._host = duct._originals["_host"]  # type: ignore[assignment]
-            duct._port = duct._originals.get("_port", duct._port)  # type: ignore[assignment]
-            duct._prepared = False
+def choose_again(duct: Duct) -> bool:
+    """After a failure: let the next preparation choose anew, where the host is one of several or computed."""
+    with duct._prepare_lock:
+        host = duct._originals.get("_host")
+        if not isinstance(host, (list, tuple)) and not callable(host):
+            return False
+        duct._host = host  # type: ignore[assignment]
+        duct._port = duct._originals.get("_port", duct._port)  # type: ignore[assignment]
+        duct._prepared = False
+        return True
+
+
+def forget_written_ports(duct: Duct) -> None:
+    """Let a port that was just set hold for hosts that were written with one."""
+    duct._host = _without_port(duct._host)  # type: ignore[assignment]
+    if "_host" in duct._originals:
+        duct._originals["_host"] = _without_port(duct._originals["_host"])
+
+
+def _without_port(host: object) -> object:
+    if isinstance(host, (list, tuple)):
+        return [_without_port(each) for each in host]
+    return split(host)[0] if isinstance(host, str) else host
 
 
 def unreachable(duct: Duct, timeout: float) -> str:
@@ -100,9 +121,13 @@ def _answers(duct: Duct, host: str, port: int | None, timeout: float) -> str:
     if duct._remote is None:
         return _tcp_failure(host, port, timeout)
     remote = cast("RemoteClient", duct._remote)
-    if duct._life.state == "connected" and not remote.is_connected():
+    if duct._life.state != "connected":
+        bound = remote.is_port_bound(host, port)
+    elif remote.is_connected():
+        bound = remote._is_port_bound(host, port)  # a check connects nothing
+    else:
         return f"its remote {remote.name!r} is not connected"
-    return "" if remote.is_port_bound(host, port) else f"nothing answers there, seen from {remote.name!r}"
+    return "" if bound else f"nothing answers there, seen from {remote.name!r}"
 
 
 def _tcp_failure(host: str, port: int, timeout: float) -> str:
@@ -111,21 +136,30 @@ def _tcp_failure(host: str, port: int, timeout: float) -> str:
             return ""
     except TimeoutError:
         return f"no answer within {timeout:g} s"
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):
         return "the host name is unknown"
     except OSError as error:
         return (error.strerror or str(error)).lower()
 
 
 def where(duct: Duct) -> str:
-    """ "host:port via remote", from raw values only."""
+    """``host:port via remote``, or what the class says of a service without a host; from raw values only."""
     host, port = duct._host, duct._port
-    if isinstance(host, (list, tuple)):
-        host = ", ".join(map(str, host))
-    text = "" if host is None else "(computed)" if callable(host) else str(host)
-    if text and isinstance(port, (int, str)):
-        text = f"{text}:{port}"
+    if host is None and duct._remote is None:
+        return duct._location()
+    hosts = list(host) if isinstance(host, (list, tuple)) else [host]
+    text = ", ".join(_place(each, port) for each in hosts if each is not None)
     if duct._remote is not None:
         remote = duct._remote if isinstance(duct._remote, str) else duct._remote.name
         text = f"{text} via {remote}".strip()
     return text
+
+
+def _place(host: object, port: object) -> str:
+    if callable(host):
+        return "(computed)"
+    match = _ENDPOINT.fullmatch(str(host))
+    if match:
+        return str(host)
+    name = f"[{host}]" if ":" in str(host) and isinstance(port, (int, str)) else str(host)
+    return f"{name}:{port}" if isinstance(port, (int, str)) else name

@@ -16,35 +16,50 @@ from omniduct.errors import DuctConnectionError, DuctDriverMissing, DuctError, D
 if TYPE_CHECKING:
     from omniduct.duct import Duct
 
-__all__ = ["cause", "of_check", "of_connecting", "of_disconnecting", "redact"]
+__all__ = ["cause", "log", "of_check", "of_connecting", "of_disconnecting", "redact"]
 
 logger = logging.getLogger("omniduct")
 
 
 def of_connecting(duct: Duct, error: Exception) -> DuctError:
-    """What to tell the person when a hook failed to connect."""
+    """What to tell the person when a hook failed to connect, chained to its cause."""
     if isinstance(error, DuctError):
-        own = error.with_traceback(None)
-        own.args = tuple(redact(duct, a) if isinstance(a, str) else a for a in own.args)
-        return own
+        return _own(duct, error)
     said = redact(duct, _said(error))
     at = f" to {where(duct)}" if where(duct) else ""
+    kind, sentence = DuctConnectionError, f"could not connect{at}: {said}"
     if isinstance(error, ImportError):
-        return DuctDriverMissing(
-            f"{duct.name}: {duct.protocol or type(duct).__name__} needs a Python package that is not here: {said}"
-        )
-    if isinstance(error, (ConnectionRefusedError, socket.gaierror, TimeoutError)):
-        return DuctServerUnreachable(f"{duct.name}: could not connect{at}: {said}")
-    return DuctConnectionError(f"{duct.name}: could not connect{at}: {said}")
+        protocol = duct.protocol or type(duct).__name__
+        kind, sentence = DuctDriverMissing, f"{protocol} needs a Python package that is not here: {said}"
+    elif isinstance(error, (ConnectionRefusedError, socket.gaierror, TimeoutError)):
+        kind = DuctServerUnreachable
+    return _chained(kind(f"{duct.name}: {sentence}"), cause(duct, error))
 
 
 def of_disconnecting(duct: Duct, error: Exception) -> DuctError:
-    """What to tell the person when a connection could not be closed in order."""
+    """What to tell the person when a connection could not be closed in order, chained to its cause."""
     if isinstance(error, DuctError):
-        return error.with_traceback(None)
-    return DuctConnectionError(
-        f"{duct.name}: is disconnected, but closing the connection failed: {redact(duct, _said(error))}"
-    )
+        return _own(duct, error)
+    sentence = f"is disconnected, but closing the connection failed: {redact(duct, _said(error))}"
+    return _chained(DuctConnectionError(f"{duct.name}: {sentence}"), cause(duct, error))
+
+
+def _own(duct: Duct, error: DuctError) -> DuctError:
+    """An error of ours, without secrets and frames."""
+    reason = cause(duct, error)
+    error.args = tuple(redact(duct, a) if isinstance(a, str) else a for a in error.args)
+    error.__context__ = None
+    return _chained(error.with_traceback(None), reason)
+
+
+def _chained(error: DuctError, reason: BaseException | None) -> DuctError:
+    error.__cause__ = reason
+    return error
+
+
+def log(duct: Duct, doing: str, error: BaseException) -> None:
+    """Note an error that does not matter, without its frames and secrets."""
+    logger.debug("%s: %s: %s", duct.name, doing, redact(duct, f"{type(error).__name__}: {error}"))
 
 
 def of_check(duct: Duct) -> str:
@@ -64,13 +79,15 @@ def of_check(duct: Duct) -> str:
 
 
 def _check(duct: Duct) -> str:
-    with duct._life.checking():
-        try:
-            reason = duct._unreachable(duct.CHECK_TIMEOUT)
-            return reason or ("" if duct._is_connected() else "the connection has ended")
-        except Exception as error:
-            logger.debug("%s: the check of its connection failed", duct.name, exc_info=True)
-            return redact(duct, _said(error))
+    def find_fault() -> str:
+        reason = duct._unreachable(duct.CHECK_TIMEOUT)
+        return reason or ("" if duct._is_connected() else "the connection has ended")
+
+    try:
+        return duct._life.checking(find_fault)
+    except Exception as error:
+        log(duct, "the check of its connection failed", error)
+        return redact(duct, _said(error))
 
 
 def _said(error: BaseException) -> str:
@@ -79,26 +96,36 @@ def _said(error: BaseException) -> str:
 
 
 def _secrets(duct: Duct) -> list[str]:
-    found = [s.reveal() for s in duct._answers.values() if isinstance(s, Secret)]
+    found = {s.reveal() for s in duct._answers.values() if isinstance(s, Secret)}
     raw = duct._password
     if isinstance(raw, Secret) and not credentials.is_tagged(raw):
-        found.append(raw.reveal())
+        found.add(raw.reveal().removeprefix("\\"))
     username = duct._answers.get("username")
     return [s for s in found if len(s) > 2 and s != (username.reveal() if username else None)]
 
 
 def redact(duct: Duct, text: str) -> str:
-    """A text in which every secret of the duct is replaced by asterisks."""
+    """A text in which every secret of the duct is replaced by asterisks, also where it is quoted."""
+    from urllib.parse import quote, quote_plus
+
     for secret in _secrets(duct):
-        text = text.replace(secret, "***")
+        for written in (
+            secret,
+            repr(secret)[1:-1],
+            quote(secret),
+            quote(secret, safe=""),
+            quote_plus(secret),
+        ):
+            text = text.replace(written, "***")
     return text
 
 
 def cause(duct: Duct, error: Exception) -> BaseException | None:
     """What to chain as the cause: the driver's exception without its frames, or a stand-in if it tells."""
-    if isinstance(error, DuctError):
-        return _bare(duct, error.__cause__) if error.__cause__ else None
-    return _bare(duct, error)
+    if not isinstance(error, DuctError):
+        return _bare(duct, error)
+    reason = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return _bare(duct, reason) if reason else None
 
 
 def _bare(duct: Duct, error: BaseException) -> BaseException:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import getpass
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from omniduct import credentials
 from omniduct.core import endpoints
-from omniduct.core.arguments import accepted
 from omniduct.core.lifecycle import DISCONNECTED, FAILED
 from omniduct.credentials import Secret
 from omniduct.errors import DuctConfigError
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from omniduct.duct import Duct
     from omniduct.remotes.base import RemoteClient
 
-_BASE = ("host", "port", "remote", "username", "password", "cache")
+BASE = ("host", "port", "remote", "username", "password", "cache")
 _NOTHING = object()
 
 
@@ -54,7 +53,7 @@ def _port(duct: Duct) -> object:
     """
     _prepare_for(duct, "port")
     if duct._prepared and duct._remote is not None and duct._host is not None and duct._port is not None:
-        return cast("RemoteClient", duct._remote).port_forward_for(duct, duct._host, duct._port)
+        return cast("RemoteClient", duct._remote).port_forward_for(duct, cast(str, duct._host), cast(int, duct._port))
     return duct._port
 
 
@@ -73,7 +72,14 @@ def _cache(duct: Duct) -> object:
 def _username(duct: Duct) -> str | None:
     """The username: the login name of the local user if none was given, None if it is False."""
     _prepare_for(duct, "username")
-    return getpass.getuser() if duct._username is None else credential(duct, "username")
+    return _login_name() if duct._username is None else credential(duct, "username")
+
+
+def _login_name() -> str | None:
+    try:
+        return getpass.getuser()
+    except (ImportError, KeyError, OSError):  # a container's user may have no name
+        return None
 
 
 def _password(duct: Duct) -> str | None:
@@ -83,8 +89,8 @@ def _password(duct: Duct) -> str | None:
 
 
 def _set_port(duct: Duct, value: Any) -> None:
-    if isinstance(value, (int, str)):
-        endpoints.port_number(duct.name, value)
+    if not duct._preparing:
+        endpoints.forget_written_ports(duct)
     duct._port = value
 
 
@@ -93,7 +99,10 @@ def _set_password(duct: Duct, value: Any) -> None:
 
 
 def _set_cache(duct: Duct, value: Any) -> None:
-    duct._cache = look_up(duct, "cache", value) if duct._prepared else value
+    with duct._prepare_lock:
+        duct._cache = look_up(duct, "cache", value) if duct._prepared else value
+        if "_cache" in duct._originals:  # what `reset` restores
+            duct._originals["_cache"] = value
 
 
 def _setter(name: str) -> Any:
@@ -113,41 +122,69 @@ password: Any = property(_password, _set_password)
 
 def credential(duct: Duct, field: str) -> str | None:
     """The text of `username` or `password`; found once, and kept until `reset`."""
-    if field not in duct._answers:
-        text = credentials.resolve(
-            getattr(duct, f"_{field}"), duct.name, field, username=lambda: duct.username, asker=duct
-        )
+    answer = duct._answers.get(field, _NOTHING)
+    if answer is _NOTHING:
+        raw_value = getattr(duct, f"_{field}")
+        text = credentials.resolve(raw_value, duct.name, field, username=lambda: duct.username, asker=duct)
+        answer = None if text is None else Secret(text)
         with duct._prepare_lock:
-            duct._answers.setdefault(field, None if text is None else Secret(text))
-    answer = duct._answers.get(field)
-    return None if answer is None else answer.reveal()
+            if getattr(duct, f"_{field}") is raw_value:  # else it was changed meanwhile
+                answer = duct._answers.setdefault(field, answer)
+    return answer.reveal() if isinstance(answer, Secret) else None
 
 
 # What a change does
 
 
-def before_change(duct: Duct, name: str, value: object) -> None:
-    """Disconnect, and be ready to prepare anew, when a field that the connection depends on changes."""
-    attribute = f"_{name}" if name in _BASE else name
+def change(duct: Duct, name: str, value: object, assign: Callable[[], None]) -> None:
+    """Change a field that the connection depends on: disconnect, and be ready to prepare anew."""
+    attribute = f"_{name}" if name in BASE else name
     with duct._prepare_lock:
-        if duct._preparing or duct._life.leads() or _same(duct, attribute, value):
+        if duct._preparing or duct._life.leads():
+            assign()
             return
+        if _same(duct, attribute, value):
+            return
+    if name == "port" and isinstance(value, (int, str)):
+        endpoints.port_number(duct.name, value)
+    former_remote = duct._remote
+    try:
+        _let_go(duct)
+    finally:
+        with duct._prepare_lock:
+            _forget(duct, name, attribute)
+            assign()
+    if duct._life.state not in (DISCONNECTED, FAILED):  # another thread connected with the former value
+        duct.disconnect()
+    if former_remote is not duct._remote and not isinstance(former_remote, (str, type(None))):
+        former_remote.port_forward_release(duct)
+
+
+def _let_go(duct: Duct) -> None:
     if duct._life.state not in (DISCONNECTED, FAILED):
         duct.disconnect()
     else:
         duct._give_back_forward()
-    with duct._prepare_lock:
-        duct._originals.pop(attribute, None)
-        if name == "host":  # the port may have been written with the former host
-            duct._port = cast(Any, duct._originals.pop("_port", duct._port))
-        duct._answers.pop(name, None)
-        duct._prepared = False
+
+
+def _forget(duct: Duct, name: str, attribute: str) -> None:
+    """Forget what was prepared of a field's former value."""
+    duct._originals.pop(attribute, None)
+    if name == "host":  # the port may have been written with the former host
+        duct._port = cast(Any, duct._originals.pop("_port", duct._port))
+    duct._answers.pop(name, None)
+    if name == "username":  # a keyring's password goes with the name
+        duct._answers.pop("password", None)
+    duct._prepared = False
 
 
 def _same(duct: Duct, attribute: str, value: object) -> bool:
-    old = duct.__dict__.get(attribute, _NOTHING)
+    """Whether a field has that value already, as it was given rather than as it was prepared."""
+    old = duct._originals.get(attribute, duct.__dict__.get(attribute, _NOTHING))
     if old is value:
         return True
+    if isinstance(old, Secret):
+        value = Secret.wrap(value)
     try:
         return bool(old == value) and type(old) is type(value)
     except Exception:  # values that do not compare, as arrays
@@ -175,12 +212,27 @@ def look_up(duct: Duct, field: str, value: object) -> Any:
                 f"{duct.name}: its {field} is {value!r}, a name, and there is no registry to look it up in; "
                 f"give the {field} itself"
             )
-        return duct.registry.lookup(value, kind)
+        value = duct.registry.lookup(value, kind)
     if not isinstance(value, Duct) or value.DUCT_TYPE is not kind:
         raise DuctConfigError(
             f"{duct.name}: its {field} cannot be {value!r}; it takes one of the {kind.value}"
         )
+    if field == "remote":
+        _refuse_circle(duct, value)
     return value
+
+
+def _refuse_circle(duct: Duct, remote: Duct) -> None:
+    passed = [duct.name]
+    step: Any = remote
+    while hasattr(step, "_remote") and len(passed) < 16:  # a circle that does not come by here ends by itself
+        passed.append(step.name)
+        if step is duct:
+            raise DuctConfigError(
+                f"{duct.name}: it would be reached through itself ({' via '.join(passed)}); "
+                "take the remote away from one of these"
+            )
+        step = step._remote
 
 
 def check_registry(duct: Duct) -> None:
@@ -205,12 +257,12 @@ class _Watched:
                 raise AttributeError(self._name)
             return self._inner
         _prepare_for(duct, self._name)
-        if hasattr(type(self._inner), "__set__"):
-            return self._inner.__get__(duct, owner)
-        value = duct.__dict__.get(self._name, self._inner)
-        if value is _NOTHING:
+        inner = self._inner
+        if self._name in duct.__dict__ and not hasattr(type(inner), "__set__"):
+            return duct.__dict__[self._name]
+        if inner is _NOTHING:
             raise AttributeError(f"{type(duct).__name__!r} object has no attribute {self._name!r}")
-        return value
+        return inner.__get__(duct, owner) if hasattr(type(inner), "__get__") else inner
 
     def __set__(self, duct: Any, value: Any) -> None:
         if hasattr(type(self._inner), "__set__"):
@@ -226,54 +278,7 @@ def watch(duct: Duct) -> None:
     """See to it that reading any of a duct's own `connection_fields` prepares."""
     cls = type(duct)
     for name in duct.connection_fields:
-        if name not in _BASE:
+        if name not in BASE:
             inner = inspect.getattr_static(cls, name, _NOTHING)
             if not isinstance(inner, _Watched):
                 setattr(cls, name, _Watched(name, inner))
-
-
-# Copies
-
-
-def named_arguments(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments that a constructor was called with, by name; a password as a Secret."""
-    named = dict(kwargs)
-    if args:
-        names = [n for n in inspect.signature(cls.__init__).parameters][1:]  # type: ignore[misc]
-        named.update(zip(names, args, strict=False))
-    if "password" in named:
-        named["password"] = Secret.wrap(named["password"])
-    return named
-
-
-def arguments_now(duct: Duct) -> dict[str, Any]:
-    """The constructor's arguments, brought up to date with fields that were changed since."""
-    now = {**duct._arguments, "protocol": duct.protocol, "name": duct.name, "registry": duct.registry}
-    for name in _BASE:
-        now[name] = duct._originals.get(f"_{name}", getattr(duct, f"_{name}"))
-    for name in duct.connection_fields:
-        if name not in _BASE and name in accepted(type(duct)).names:
-            now[name] = duct._originals.get(name, raw(duct, name))
-    return {**now, "cache_namespace": duct.cache_namespace}
-
-
-def arguments_for_copy(duct: Duct, pickled: bool) -> dict[str, Any]:
-    """What to call the constructor with for a disconnected duct like this one, without its secrets.
-
-    A pickled one leaves its registry behind, and takes its remote and cache along.
-    """
-    arguments = duct._arguments_now()
-    password = arguments.get("password")
-    if isinstance(password, Secret):
-        arguments["password"] = password.reveal() if credentials.is_tagged(password) else True
-    if pickled:
-        arguments["registry"] = None
-        for field in ("remote", "cache"):
-            if isinstance(arguments[field], str) and duct.registry is not None:
-                arguments[field] = look_up(duct, field, arguments[field])
-    return {name: value for name, value in arguments.items() if value is not None}
-
-
-def rebuild(cls: type[Duct], arguments: dict[str, Any]) -> Duct:
-    """Make a duct from what `arguments_for_copy` gave."""
-    return cls(**arguments)

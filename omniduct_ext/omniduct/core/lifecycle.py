@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import copy
 import datetime
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from omniduct.errors import DuctConnectionError, DuctError
+from omniduct.errors import DuctAuthenticationError, DuctConnectionError, DuctError
 
 if TYPE_CHECKING:
     from omniduct.core.status import DuctStatus
@@ -27,17 +25,27 @@ CONNECTED = "connected"
 LOST = "lost"
 FAILED = "failed"
 
+_PATIENCE = 5.0  # seconds that a statement waits for a check under way: twice what a check may take, and some
+
 
 class _Attempt:
     """One connecting or disconnecting under way: who leads it, and how it ended for all who wait."""
 
-    __slots__ = ("_over", "cancelled", "failure", "leader")
+    __slots__ = ("_over", "cancelled", "failure", "in_hooks", "leader", "succeeded")
 
     def __init__(self) -> None:
         self.leader = threading.get_ident()
+        self.in_hooks = False
         self.cancelled = False
+        self.succeeded = False
         self.failure: DuctError | None = None
         self._over = threading.Event()
+
+    def led_here(self) -> bool:
+        return self.leader == threading.get_ident()
+
+    def is_over(self) -> bool:
+        return self._over.is_set()
 
     def end(self) -> None:
         self._over.set()
@@ -48,13 +56,21 @@ class _Attempt:
     def own_failure(self) -> DuctError:
         """An exception of the caller's own, chained to the one cause: threads do not share tracebacks."""
         assert self.failure is not None
-        try:
-            own = copy.copy(self.failure)
-        except Exception:  # a third party's error with a constructor of its own
-            own = DuctConnectionError(str(self.failure))
+        own = _twin(self.failure)
         own.__cause__ = self.failure.__cause__
-        own.__suppress_context__ = True
-        return own.with_traceback(None)
+        return own
+
+
+def _twin(error: DuctError) -> DuctError:
+    """Another exception that says the same, made without the constructor: a third party's may need more."""
+    kind = type(error)
+    try:
+        twin = kind.__new__(kind, *error.args)
+        twin.__dict__.update(error.__dict__)
+    except Exception:
+        plain = DuctAuthenticationError if isinstance(error, DuctAuthenticationError) else DuctConnectionError
+        return plain(str(error))
+    return twin
 
 
 class Lifecycle:
@@ -72,6 +88,9 @@ class Lifecycle:
         self.last_used = 0.0
         self.lock = threading.RLock()
         self._attempt: _Attempt | None = None
+        self._connections = 0  # made so far: tells one connection from the next
+        self._checks = 0  # under way
+        self._no_checks = threading.Condition(self.lock)
         self._checkers: set[int] = set()
         self._status: DuctStatus | None = None
         self._events: deque[dict[str, object]] = deque()
@@ -97,12 +116,6 @@ class Lifecycle:
             "running": self.running,
         }
 
-    def enter(self, state: str, error: str = "") -> None:
-        """Move to a state; observers hear of it once the caller holds no lock."""
-        with self.lock:
-            self._enter(state, error)
-        self.publish()
-
     def _enter(self, state: str, error: str = "") -> None:
         """Move to a state under the lock; the caller publishes once it has let go of it."""
         if state != self.state or error != self.last_error:
@@ -110,19 +123,18 @@ class Lifecycle:
             self.since = datetime.datetime.now(datetime.timezone.utc)
             self._note()
 
-    def begin_statement(self) -> None:
-        """Count a statement that is under way."""
+    def fail(self, reason: str) -> None:
+        """Note why connecting could not even begin, unless another thread has got further meanwhile."""
         with self.lock:
-            self.running += 1
-            self._note()
+            if self._attempt is None and self.state in (DISCONNECTED, FAILED):
+                self._enter(FAILED, reason)
         self.publish()
 
-    def end_statement(self) -> None:
-        """Count it no longer."""
+    def lose(self, reason: str) -> None:
+        """Note that the connection has gone, if there is one."""
         with self.lock:
-            self.running -= 1
-            self.last_used = time.monotonic()
-            self._note()
+            if self.state == CONNECTED:
+                self._enter(LOST, reason)
         self.publish()
 
     def _note(self) -> None:
@@ -134,139 +146,205 @@ class Lifecycle:
         while self._events and self._publishing.acquire(blocking=False):
             try:
                 while self._events:
-                    self._tell(self._events.popleft())
+                    assert self._status is not None
+                    self._status.become(self._events.popleft())
             finally:
                 self._publishing.release()
 
-    def _tell(self, event: dict[str, object]) -> None:
-        assert self._status is not None
-        for name, value in event.items():
+    # Statements and checks: a connection is never used for both at once
+
+    def begin_statement(self) -> None:
+        """Count a statement that is under way, once no check touches the connection any more."""
+        with self.lock:
+            self.running += 1  # from here on no check begins
             try:
-                self._status.set_trait(name, value)
-            except Exception:
-                logger.exception("an observer of a duct's %s failed", name)
+                if threading.get_ident() not in self._checkers:  # else it is the check's own
+                    self._no_checks.wait_for(lambda: not self._checks, _PATIENCE)
+            except BaseException:
+                self.running -= 1
+                raise
+            self._note()
+        self.publish()
 
-    # Attempts
+    def end_statement(self) -> None:
+        """Count it no longer."""
+        with self.lock:
+            self.running -= 1
+            self.last_used = time.monotonic()
+            self._note()
+        self.publish()
 
-    def leads(self) -> bool:
-        """Whether the calling thread is connecting, disconnecting or checking: a hook uses its own duct."""
-        attempt, thread = self._attempt, threading.get_ident()
-        return (attempt is not None and attempt.leader == thread) or thread in self._checkers
+    def check(self, find_fault: Callable[[], str]) -> bool:
+        """Whether it is connected.
 
-    @contextlib.contextmanager
-    def checking(self) -> Iterator[None]:
-        """Within this block the calling thread checks the connection."""
+        Parameters
+        ----------
+        find_fault : callable
+            Says why it is not, or nothing; asked unless a statement under way speaks for the connection.
+        """
+        with self.lock:
+            if self.state != CONNECTED or self.running or self._under_way():
+                return self.state == CONNECTED
+            checked = self._connections
+            self._checks += 1
+        try:
+            fault = find_fault()
+            with self.lock:
+                if self.state == CONNECTED and self._connections == checked:  # else it is about a former one
+                    self._take_in(fault)
+        finally:
+            with self.lock:
+                self._checks -= 1
+                self._no_checks.notify_all()
+            self.publish()
+        return self.state == CONNECTED
+
+    def _take_in(self, fault: str) -> None:
+        if fault:
+            self._enter(LOST, fault)
+        else:
+            self.touch()
+
+    def checking(self, hook: Callable[[], str]) -> str:
+        """Call a hook that checks the connection; meanwhile the calling thread is one that checks."""
         thread = threading.get_ident()
         self._checkers.add(thread)
         try:
-            yield
+            return hook()
         finally:
             self._checkers.discard(thread)
 
-    def checked(self, reason: str) -> bool:
-        """Take in what a check found, unless the state has changed since; whether it is connected."""
-        with self.lock:
-            if self.state != CONNECTED:
-                return False
-            if self.running:  # a statement began meanwhile, and speaks for the connection
-                return True
-            if reason:
-                self._enter(LOST, reason)
-            else:
-                self.touch()
-        self.publish()
-        return not reason
-
     def in_use(self, within: float) -> bool:
         """Whether it is connected and needs no probe: a statement runs, or it was used a moment ago."""
-        return self.state == CONNECTED and (self.running > 0 or time.monotonic() - self.last_used < within)
+        return self._is_steady() and (self.running > 0 or time.monotonic() - self.last_used < within)
 
     def touch(self) -> None:
         """Note a use."""
         self.last_used = time.monotonic()
 
-    def share_connect(self, connect: Callable[[], None], undo: Callable[[], None]) -> None:
-        """Connect, or share the attempt of the thread that is connecting.
+    # Attempts
+
+    def _under_way(self) -> _Attempt | None:
+        """The attempt that is under way."""
+        attempt = self._attempt
+        return None if attempt is None or attempt.is_over() else attempt
+
+    def _is_steady(self) -> bool:
+        """Whether it is connected, and nobody is disconnecting."""
+        return self.state == CONNECTED and self._under_way() is None
+
+    def leads(self) -> bool:
+        """Whether the calling thread is in a hook that connects, disconnects or checks."""
+        attempt = self._under_way()
+        if attempt is not None and attempt.in_hooks and attempt.led_here():
+            return True
+        return threading.get_ident() in self._checkers
+
+    def share_connect(self, name: str, connect: Callable[[], None], undo: Callable[[], None]) -> None:
+        """Connect the duct of that name, or share the attempt of the thread that is connecting.
 
         `connect` is called by one thread at a time; every other waits and gets what came of it: an
         exception of its own when it failed. When the thread that leads is interrupted, one that waits
-        leads the next. `undo` takes back a connection that nobody wants any more.
+        leads the next. `undo` takes back what a failed attempt left, or one that nobody wants any more.
         """
-        while self.state != CONNECTED:
-            attempt, leads = self._join()
-            if leads:
-                self._lead(attempt, connect, undo)
+        while not self._is_steady():
+            mine = _Attempt()
+            try:
+                other = self._join(mine)
+                if other is None:
+                    self._lead(mine, name, connect, undo)
+            finally:
+                self._leave(mine)
+            if other is None:
+                if mine.failure is not None:
+                    raise mine.own_failure()
                 return
-            cancelled_before = attempt.cancelled
-            attempt.wait()
-            if attempt.failure is not None and not cancelled_before:
-                raise attempt.own_failure()
+            if other.led_here():  # an observer of its own attempt, which goes on when the observer returns
+                return
+            cancelled_before = other.cancelled
+            other.wait()
+            if other.failure is not None and not cancelled_before:
+                raise other.own_failure()
 
-    def _join(self) -> tuple[_Attempt, bool]:
+    def _join(self, mine: _Attempt) -> _Attempt | None:
+        """Begin an attempt; if there is one under way, that one."""
         with self.lock:
-            if self._attempt is not None:
-                return self._attempt, False
-            self._attempt = _Attempt()
-            return self._attempt, True
+            other = self._under_way()
+            if other is None:
+                self._attempt = mine
+            return other
 
-    def _lead(self, attempt: _Attempt, connect: Callable[[], None], undo: Callable[[], None]) -> None:
-        done = False
-        try:
+    def _lead(
+        self, attempt: _Attempt, name: str, connect: Callable[[], None], undo: Callable[[], None]
+    ) -> None:
+        with self.lock:
             if self.state == CONNECTED:  # somebody else was faster
+                attempt.succeeded = True
                 return
-            self.enter(CONNECTING)
-            connect()
-            done = True
-            self._settle(attempt, undo)
-        except DuctError as failure:
-            if not done:
+            lost = self.state == LOST
+            self._enter(CONNECTING)
+        self.publish()  # an observer may well cancel
+        attempt.in_hooks = True
+        try:
+            if lost:  # a moment ago: nobody has closed it
                 undo()
+            if not attempt.cancelled:
+                connect()
+            self._succeed(attempt, name)
+        except DuctError as failure:
             attempt.failure = failure
-            self.enter(DISCONNECTED if attempt.cancelled else FAILED, str(failure))
-            raise attempt.own_failure() from failure.__cause__
-        except BaseException as interruption:
-            undo()
-            self.enter(DISCONNECTED, f"connecting was interrupted ({type(interruption).__name__})")
-            raise
         finally:
-            self._leave(attempt)
+            if not attempt.succeeded:
+                undo()
 
-    def _settle(self, attempt: _Attempt, undo: Callable[[], None]) -> None:
+    def _succeed(self, attempt: _Attempt, name: str) -> None:
         """Become connected, unless somebody called `disconnect` meanwhile."""
         with self.lock:
-            if not attempt.cancelled:
-                self.touch()
-                self._enter(CONNECTED)
-        if attempt.cancelled:
-            undo()
-            raise DuctConnectionError("connecting was cancelled")
-        self.publish()
+            if attempt.cancelled:
+                raise DuctConnectionError(
+                    f"{name}: connecting was cancelled, as it was disconnected meanwhile"
+                )
+            attempt.succeeded = True
+            self._connections += 1
+            self.touch()
+            self._enter(CONNECTED)
 
     def _leave(self, attempt: _Attempt) -> None:
-        with self.lock:
-            if self._attempt is attempt:
-                self._attempt = None
-        attempt.end()
+        """End an attempt of the calling thread, for all who wait; then tell the observers."""
+        try:
+            with self.lock:
+                if self._attempt is attempt:
+                    if not attempt.succeeded:
+                        failed = attempt.failure is not None and not attempt.cancelled
+                        self._enter(
+                            FAILED if failed else DISCONNECTED, str(attempt.failure) if failed else ""
+                        )
+                    self._attempt = None
+        finally:
+            attempt.end()
+        self.publish()
 
     def share_disconnect(self, disconnect: Callable[[], None], when: str = "") -> None:
         """Disconnect, alone; connecting that is under way in another thread is cancelled instead.
 
         With `when`, only if it is still in that state once it is this thread's turn.
         """
-        while True:
-            with self.lock:
-                if when and self.state != when:
-                    return
-                attempt = self._attempt
-                if attempt is None:
-                    attempt = self._attempt = _Attempt()
-                    break
-                if self.state == CONNECTING:
-                    attempt.cancelled = True
-                    return
-            attempt.wait()
+        mine = _Attempt()
         try:
+            while True:
+                with self.lock:
+                    if when and self.state != when:
+                        return
+                    other = self._under_way()
+                    if other is None:
+                        self._attempt = mine
+                        break
+                    if self.state == CONNECTING:
+                        other.cancelled = True
+                if other.cancelled or other.led_here():
+                    return
+                other.wait()
+            mine.in_hooks = True
             disconnect()
         finally:
-            self.enter(DISCONNECTED)
-            self._leave(attempt)
+            self._leave(mine)

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import inspect
 import os
-from collections import ChainMap
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from omniduct.core import failures
-from omniduct.core.arguments import did_you_mean
-from omniduct.databases import statements, streaming
+from omniduct.databases import streaming
 from omniduct.databases.magics import DatabaseMagics
 from omniduct.databases.namespaces import ParsedNamespaces
+from omniduct.databases.rendering import TemplateMethods
 from omniduct.databases.results import CURSOR_FORMATTERS, Formatter, formatter
 from omniduct.databases.running import Session
-from omniduct.databases.statements import Statement, Tokenizer
+from omniduct.databases.statements import Statement
 from omniduct.databases.tables import TableMethods
 from omniduct.databases.templates import Templates
 from omniduct.duct import Duct
-from omniduct.errors import DuctArgumentError, DuctError, DuctStatementError, DuctTemplateError, DuctWarning
+from omniduct.errors import DuctError, DuctStatementError, DuctWarning
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,12 +30,10 @@ __all__ = ["DatabaseClient"]
 BATCH_ROWS = 100_000
 """Rows of an Arrow batch, where the driver lets one choose."""
 
-_OPTIONS = ("template", "context", "renew", "use_cache", "format", "format_opts")
-
 _Result = TypeVar("_Result")
 
 
-class DatabaseClient(TableMethods, DatabaseMagics, Duct):
+class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Duct):
     """A database: statements in, results out, in the format asked for.
 
     A subclass supplies ``_connect``, ``_is_connected``, ``_disconnect`` and ``_execute``; and, where its
@@ -74,11 +69,6 @@ class DatabaseClient(TableMethods, DatabaseMagics, Duct):
     NAMESPACE_QUOTECHAR: ClassVar[str] = '"'
     NAMESPACE_SEPARATOR: ClassVar[str] = "."
     NAMESPACE_DEFAULT: ClassVar[dict[str, str] | None] = None
-
-    DIALECT: ClassVar[str | None] = None
-    """The name by which sqlglot knows the dialect, for its tokens."""
-    PLACEHOLDER: ClassVar[str | None] = None
-    """How a bind parameter is written, with ``{n}`` for its number; None if the engine takes none."""
 
     def __init__(
         self,
@@ -271,122 +261,6 @@ class DatabaseClient(TableMethods, DatabaseMagics, Duct):
         session = self._session
         return session is not None and session.cancel(lambda: self._cancel(None))
 
-    # Templates
-
-    @property
-    def template_names(self) -> list[str]:
-        """The names of the templates, sorted."""
-        return self._templates.names
-
-    def template_add(self, name: str, body: str) -> DatabaseClient:
-        """Keep a template; one of that name is replaced."""
-        self._templates.add(name, body)
-        return self
-
-    def template_get(self, name: str) -> str:
-        """The body of a template."""
-        return self._templates.get(name)
-
-    def template_variables(self, name_or_statement: str, by_name: bool = False) -> set[str]:
-        """The names of the values that a template needs, those of templates that it inserts included."""
-        return self._templates.variables(self._templates.body(name_or_statement, by_name))
-
-    def template_render(
-        self,
-        name_or_statement: str,
-        context: Mapping[str, Any] | None = None,
-        by_name: bool = False,
-        cleanup: bool = False,
-        meta_only: bool = False,
-    ) -> str:
-        """The text that a template becomes, bind values shown as ``:name`` with the values beneath.
-
-        Parameters
-        ----------
-        context : Mapping, optional
-            Values, over the duct's `template_context`.
-        by_name : bool
-            Whether the first argument is the name of a template.
-        cleanup : bool
-            Whether to take out comments and layout.
-        meta_only : bool
-            Whether to stop once other templates are inserted.
-        """
-        text = self._templates.insert(self._templates.body(name_or_statement, by_name))
-        if not meta_only:
-            rendered = self._templates.render(text, self._context(context), self._quote)
-            text = statements.shown(rendered.text, rendered.bindings, self._tokenize)
-        return self.statement_cleanup(text) if cleanup else text
-
-    def execute_from_template(
-        self, name: str, context: Mapping[str, Any] | None = None, **kwargs: Any
-    ) -> Any:
-        """Run a template: `execute`."""
-        return self.execute(self._templates.get(name), context=context, template=True, **kwargs)
-
-    def query_from_template(self, name: str, context: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:
-        """Run a template: `query`."""
-        return self.query(self._templates.get(name), context=context, template=True, **kwargs)
-
-    def _context(self, context: Mapping[str, Any] | None) -> Mapping[str, Any]:
-        return ChainMap(cast("Any", context), self.template_context) if context else self.template_context
-
-    @cached_property
-    def _tokenize(self) -> Tokenizer:
-        return statements.sqlglot_tokenizer(self.DIALECT)
-
-    @classmethod
-    def statement_cleanup(cls, statement: str) -> str:
-        """A statement without comments and layout."""
-        return statements.cleanup(statement, statements.sqlglot_tokenizer(cls.DIALECT))
-
-    @classmethod
-    def statement_hash(cls, statement: str, cleanup: bool = True) -> str:
-        """A hash that is equal for statements that differ only in layout and comments."""
-        return statements.statement_hash(statement, statements.sqlglot_tokenizer(cls.DIALECT), cleanup)
-
-    def _statement_split(self, text: str) -> list[str]:
-        """The statements of a text."""
-        return statements.split(text, self._tokenize)
-
-    def _statements(self, text: str, options: dict[str, Any]) -> list[Statement]:
-        """Render, split, and number bind values; takes `template` and `context` out of the options."""
-        if options:
-            self._check_options(options)
-        template, context = options.pop("template", None), options.pop("context", None)
-        options.pop("renew", None)
-        if not isinstance(text, str):
-            raise DuctStatementError(f"{self.name}: a statement is a text, not a {type(text).__name__}")
-        bindings: Mapping[str, Any] = {}
-        if self.templating if template is None else template:
-            rendered = self._templates.render(text, self._context(context), self._quote)
-            text, bindings = rendered.text, rendered.bindings
-        parts = self._statement_split(text)
-        if not parts:
-            raise DuctStatementError(f"{self.name}: there is no statement in {text.strip()[:60]!r}")
-        if not bindings:
-            return [Statement(part, ()) for part in parts]
-        return [statements.place(part, bindings, self._tokenize, self._placeholder) for part in parts]
-
-    def _check_options(self, options: Mapping[str, Any], also: Iterable[str] = ()) -> None:
-        """Complain about options that neither the statement's own methods nor the protocol takes."""
-        takes = inspect.signature(self._execute).parameters
-        if any(p.kind is p.VAR_KEYWORD for p in takes.values()):
-            return
-        known = [*takes, *_OPTIONS]
-        for name in options:
-            if name not in known:
-                hidden = ("statement", "cursor", "wait", "parameters")
-                near = did_you_mean(name, {*known, *also} - {*hidden})
-                raise DuctArgumentError(f"{self.name}: a statement takes no option {name!r}{near}")
-
-    def _placeholder(self, number: int, name: str) -> str:
-        if self.PLACEHOLDER is None:
-            raise DuctTemplateError(
-                f"{self.name}: {self.protocol or 'it'} takes no bind parameters, so {name!r} cannot be one"
-            )
-        return self.PLACEHOLDER.format(n=number, name=name)
-
     def _formatter(self, format: str | None, options: Mapping[str, Any] | None) -> Formatter:
         given = {**(self.default_format_opts if format is None else {}), **(options or {})}
         return formatter(format or self.DEFAULT_CURSOR_FORMATTER, given, self.CURSOR_FORMATTERS)
@@ -419,7 +293,9 @@ class DatabaseClient(TableMethods, DatabaseMagics, Duct):
         except DuctError:
             raise
         except Exception as error:
-            which = f"statement {prepared.index(statement) + 1} of {len(prepared)}: " if len(prepared) > 1 else ""
+            which = (
+                f"statement {prepared.index(statement) + 1} of {len(prepared)}: " if len(prepared) > 1 else ""
+            )
             raise self._refused(error, which, self._recover()) from failures.cause(self, error)
 
     def _failure_while_reading(self, read: Callable[[], _Result]) -> _Result:

@@ -67,7 +67,7 @@ class DuckDBClient(DatabaseClient):
         self.connection_fields = (*self.connection_fields, "database", "read_only", "config")
 
     @property
-    def _tokenize(self) -> Tokenizer:  # type: ignore[override]
+    def _tokenize(self) -> Tokenizer:
         return statements.duckdb_tokenizer
 
     # Life-cycle
@@ -91,6 +91,7 @@ class DuckDBClient(DatabaseClient):
         assert self._root is not None
         connection = self._root.cursor()
         connection.execute("SET enable_progress_bar = false")  # it would print by itself
+        connection.execute("SET arrow_lossless_conversion = true")  # UHUGEINT, TIMETZ and UUID come whole
         for name, value in self.session_properties.items():
             connection.execute(f"SET {self._quote(name)} = {_literal(value)}")
         return connection
@@ -120,9 +121,12 @@ class DuckDBClient(DatabaseClient):
         super()._after_fork()
         self._memory = self._root = self._connection = None
 
+    def _location(self) -> str:
+        return str(self.__dict__["database"])
+
     # Statements
 
-    def _execute(
+    def _execute(  # type: ignore[override]
         self,
         statement: str,
         cursor: Any,
@@ -131,8 +135,9 @@ class DuckDBClient(DatabaseClient):
         parameters: list[Any] | None = None,
         frames: Mapping[str, Any] | None = None,
     ) -> duckdb.DuckDBPyRelation | None:
-        connection = cursor or self._connection
-        run = functools.partial(connection.sql, statement, **({"params": parameters} if parameters else {}))
+        connection: Any = cursor or self._connection
+        given: dict[str, Any] = {"params": parameters} if parameters else {}
+        run = functools.partial(connection.sql, statement, **given)
         relation = _call_within(_names(frames), run)
         return None if relation is None or _says_nothing(connection, statement, relation) else relation
 
@@ -140,9 +145,7 @@ class DuckDBClient(DatabaseClient):
         return cursor is None
 
     def _arrow_batches(self, cursor: duckdb.DuckDBPyRelation, batch_rows: int) -> pa.RecordBatchReader:
-        if hasattr(cursor, "to_arrow_reader"):
-            return cursor.to_arrow_reader(batch_rows)
-        return cursor.fetch_arrow_reader(batch_rows)  # DuckDB 1
+        return cursor.to_arrow_reader(batch_rows)
 
     def _hand_out(self, cursor: duckdb.DuckDBPyRelation | None) -> ArrowCursor:
         return ArrowCursor(None if cursor is None else self._arrow_batches(cursor, BATCH_ROWS).read_all())
@@ -154,7 +157,7 @@ class DuckDBClient(DatabaseClient):
 
     @contextlib.contextmanager
     def _settings(self, overrides: dict[str, Any] | None, cursor: Any) -> Iterator[None]:
-        connection = cursor or self._connection
+        connection: Any = cursor or self._connection
         former = {}
         try:
             for name, value in (overrides or {}).items():

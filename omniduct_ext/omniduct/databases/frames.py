@@ -54,14 +54,43 @@ def to_pandas(table: pa.Table, dtype_backend: DtypeBackend | None = None) -> pd.
         return _without_extensions(table).to_pandas(types_mapper=_arrow_dtype)  # type: ignore[no-any-return]
     builders = _builders(dtype_backend)
     columns = [builders.get(column.type.id, _objects)(column) for column in table.columns]
-    names = table.column_names
     if not columns:
         return pd.DataFrame(index=pd.RangeIndex(table.num_rows))
-    if len(set(names)) == len(names):
-        return pd.DataFrame(dict(zip(names, columns, strict=True)), copy=False)
-    frame = pd.DataFrame(dict(enumerate(columns)), copy=False)
-    frame.columns = pd.Index(names)
-    return frame
+    return _assembled(columns, _index(tuple(table.column_names)).view(), table.num_rows)
+
+
+def _assembled(columns: list[Any], names: pd.Index, rows: int) -> pd.DataFrame:
+    """A frame of ready columns, by the way that pandas has for that: a third of its constructor's time."""
+    import numpy as np
+    import pandas as pd
+
+    try:
+        from pandas.api.internals import create_dataframe_from_blocks  # type: ignore[import-not-found]
+    except ImportError:  # pandas 2
+        frame = pd.DataFrame(dict(enumerate(columns)), copy=False)
+        frame.columns = names
+        return frame
+    blocks = [(_block(column), np.array([place])) for place, column in enumerate(columns)]
+    return create_dataframe_from_blocks(blocks, index=pd.RangeIndex(rows), columns=names)  # type: ignore[no-any-return]
+
+
+def _block(column: Any) -> Any:
+    """A column as the values of a block: what is numpy's has two dimensions there."""
+    import numpy as np
+    import pandas as pd
+
+    values = column.array if isinstance(column, pd.Series) else column
+    if isinstance(values, pd.arrays.NumpyExtensionArray):
+        values = values.to_numpy()
+    return values.reshape(1, -1) if isinstance(values, np.ndarray) else values
+
+
+@functools.lru_cache(maxsize=256)
+def _index(names: tuple[str, ...]) -> pd.Index:
+    """The index of column names: of which each frame gets a view, as an index can be given a name."""
+    import pandas as pd
+
+    return pd.Index(list(names))
 
 
 def _arrow_dtype(kind: pa.DataType) -> pd.ArrowDtype | None:

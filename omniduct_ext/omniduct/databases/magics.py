@@ -286,7 +286,7 @@ def _present(call: MagicCall, result: Any, variable: str | None, show: Show | No
     wanted = show if show is not None else ("all" if variable is None else "head")
     if result is None or wanted == "none":
         return None
-    shown = result if wanted == "all" else _first(result, _HEAD if wanted == "head" else cast(int, wanted))
+    shown = result if wanted == "all" else _first(result, _HEAD if wanted == "head" else wanted)
     if transpose:
         shown = _transposed(shown)
     if variable is None:

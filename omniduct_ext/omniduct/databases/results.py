@@ -16,7 +16,7 @@ from omniduct.core.arguments import did_you_mean
 from omniduct.databases import cursors
 from omniduct.databases.cursors import Source
 from omniduct.databases.delimited import CsvText, DelimitedText, HiveText, encoded
-from omniduct.databases.frames import DtypeBackend, parse_dates, to_pandas, to_polars, unique_names
+from omniduct.databases.frames import DtypeBackend, parse_dates, storable, to_pandas, to_polars, unique_names
 from omniduct.databases.values import pylist
 from omniduct.errors import DuctArgumentError, DuctConfigError
 
@@ -119,6 +119,9 @@ class ArrowFormatter(Formatter):
 class ParquetFormatter(ArrowFormatter):
     """A Parquet file, compressed with zstd; in memory, its bytes.
 
+    What Parquet has no type for is text as in the csv format; of columns of the same name a later one
+    gets a suffix: x, x_1.
+
     Parameters
     ----------
     compression : str
@@ -138,13 +141,16 @@ class ParquetFormatter(ArrowFormatter):
 
     def write(self, source: Source, file: IO[bytes]) -> None:
         """Write a row group for every batch."""
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         reader = cursors.arrow_reader(source, FILE_ROWS)
-        schema = self._renamed(reader.schema.empty_table()).schema
+        # not Schema.empty_table, which knows no unions
+        empty = pa.Table.from_batches([], reader.schema)
+        schema = storable(self._renamed(empty)).schema
         with pq.ParquetWriter(file, schema, compression=self.compression) as writer:
-            for batch in reader:
-                writer.write_batch(batch.rename_columns(schema.names))
+            for table in cursors.tables(reader):
+                writer.write_table(storable(self._renamed(table)))
 
 
 class PolarsFormatter(Formatter):

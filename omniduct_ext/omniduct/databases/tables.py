@@ -54,7 +54,7 @@ class TableMethods:
         self, table: str | ParsedNamespaces, renew: bool = True, **kwargs: Any
     ) -> list[str]:
         """The columns by which a table is partitioned."""
-        return cast("list[str]", self._table_partition_cols(self._there(table), **kwargs))
+        return self._table_partition_cols(self._there(table), **kwargs)
 
     def table_drop(self, table: str | ParsedNamespaces, **kwargs: Any) -> None:
         """Drop a table."""
@@ -172,7 +172,7 @@ class TableMethods:
         from omniduct.core.arguments import did_you_mean
 
         rows = self._ask("SELECT table_name FROM information_schema.tables", format="tuple")
-        return did_you_mean(table.name, sorted({row[0] for row in rows}))
+        return did_you_mean(str(table.name), sorted({row[0] for row in rows}))
 
     def _where(self, namespace: ParsedNamespaces) -> str:
         """The condition that picks a namespace out of ``information_schema``."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import sys
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from omniduct.credentials import Secret
 from omniduct.ipython.commands import OmniductCommands
 from omniduct.ipython.magics import register_declared, table
-from omniduct.loading import wrap_secrets
 from omniduct.registry import DuctRegistry
 
 if TYPE_CHECKING:
@@ -26,7 +24,6 @@ class Extension:
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
         self._names: dict[str, object] = {}
-        hide_secrets(shell.config)
         self.registry = DuctRegistry(parent=shell)
         shell.configurables.append(self.registry)
         self._fill()
@@ -98,17 +95,6 @@ def unload(shell: InteractiveShell) -> None:
     extension = _loaded.pop(shell, None)
     if extension is not None:
         extension.close()
-
-
-def hide_secrets(config: Any) -> None:
-    """Wrap the passwords in a traitlets configuration, which ``%config`` and its repr would show."""
-    for section, values in config.items():
-        if not isinstance(values, dict):
-            continue
-        if section == "DuctRegistry" and values.get("ducts") is not None:
-            values["ducts"] = wrap_secrets(values["ducts"])
-        if isinstance(values.get("password"), str):
-            values["password"] = Secret.wrap(values["password"])
 
 
 def _say(text: str) -> None:

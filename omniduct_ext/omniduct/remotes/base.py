@@ -158,7 +158,7 @@ class RemoteClient(FileSystemClient):
             found = self._forwards.find(remote_host, remote_port, local_port)
             if not found:
                 raise DuctConfigError(
-                    f"{self.name}: there is no forward from local port {local_port} to {remote_host}:{remote_port}"
+                    f"{self.name}: there is no forward to stop (local port {local_port}, to {remote_host}:{remote_port})"
                 )
             for forward in found:
                 self._stop(forward)
