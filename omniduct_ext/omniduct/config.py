@@ -188,13 +188,13 @@ def in_working_folder(path: str) -> bool:
     except OSError:  # the folder has been removed
         return False
     own, real = os.path.realpath(os.path.expanduser("~/.omniduct")), os.path.realpath(path)
-    if _is_beneath(real, own):
+    if working == os.sep or _is_beneath(real, own):  # all there is stands beneath /
         return False
     return _is_beneath(real, working) or _is_beneath(os.path.abspath(path), os.getcwd())
 
 
 def _is_beneath(path: str, folder: str) -> bool:
-    return path.startswith(folder.rstrip(os.sep) + os.sep)
+    return path.startswith(folder + os.sep)
 
 
 def _dotted(path: tuple[str, ...]) -> str:
@@ -377,7 +377,7 @@ def _objection_to_key(key: object) -> str:
 
 def _near(wanted: str, item: Mapping[Any, Any]) -> str:
     """A key that is nearly the one that is wanted."""
-    keys = [key for key in item if isinstance(key, str)]
+    keys = [key for key in item if isinstance(key, str) and key != wanted]
     close = difflib.get_close_matches(wanted, keys, n=1, cutoff=0.75)
     return f"; did you mean that by {close[0]!r}?" if close else ""
 

@@ -14,7 +14,8 @@ The tree, with when each is raised::
     │   └── DuctArgumentError (a TypeError)   an argument that the duct does not take
     ├── DuctStatementError                 the service refused a statement, or the answer cannot be had
     ├── DuctTemplateError                  a template cannot be rendered, or a value cannot be bound
-    └── DuctMagicError                     a magic's line cannot be read
+    ├── DuctMagicError                     a magic's line cannot be read
+    └── omniduct.filesystems.errors.DuctFileError (an OSError)   a file operation failed; see there
 
 Where a driver's exception is the reason it is chained as ``__cause__``, without its frames: their
 local variables hold logins.
@@ -44,7 +45,7 @@ __all__ = [
     "DuctWarning",
 ]
 
-_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_LIBRARIES = tuple(os.path.dirname(os.path.abspath(path)) + os.sep for path in (__file__, os.__file__))
 
 
 class DuctError(RuntimeError):
@@ -125,7 +126,7 @@ def _user_lines(tb: TracebackType | None) -> list[str]:
 
 
 def _is_library(path: str) -> bool:
-    return path.startswith(_PACKAGE) or "site-packages" in path or path.startswith("<frozen")
+    return path.startswith(_LIBRARIES) or "site-packages" in path or path.startswith("<frozen")
 
 
 def _place(path: str) -> str:

@@ -315,9 +315,12 @@ class DuctRegistry(Configurable):
         missing = f"there is no duct {name!r}"
         if (problem := self.problem_of(name)) is not None:
             return f"{missing}: {problem.reason} [{problem.origin}]"
+        nested = [each for each in self.names if each.endswith(f"/{name}")]
+        if nested:
+            return f"{missing}; did you mean {' or '.join(map(repr, nested))}?"
         if near := did_you_mean(str(name), self._ducts):
             return missing + near
-        shown = ", ".join([*self.names[:_MOST_NAMES], *(["…"] if len(self) > _MOST_NAMES else [])])
+        shown = ", ".join(self.names[:_MOST_NAMES]) + ", …" * (len(self) > _MOST_NAMES)
         lost = "".join(f"; {problem}" for problem in self.problems if problem.whole)
         return f"{missing}; there are {shown or 'none'}{lost}"
 

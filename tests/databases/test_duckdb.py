@@ -209,6 +209,27 @@ def test_a_stream_to_a_file_is_whole_or_is_not_there(db: DuckDBClient, tmp_path:
     assert [path.name for path in tmp_path.iterdir()] == ["n.csv"]
 
 
+def test_a_stream_to_a_file_of_a_filesystem_duct_keeps_the_former_file_when_it_fails(
+    db: DuckDBClient, tmp_path: Path
+) -> None:
+    from omniduct.filesystems.local import LocalFsClient
+
+    files = LocalFsClient(cwd=str(tmp_path))
+    db.stream_to_file("SELECT 1 AS a", "x.csv", fs=files)
+    with pytest.raises(DuctStatementError):
+        db.stream_to_file(
+            "SELECT CASE WHEN range = 5000000 THEN 'x' ELSE '1' END::INT FROM range(6000000)", "x.csv", fs=files
+        )
+    assert files.listdir() == ["x.csv"]
+    assert (tmp_path / "x.csv").read_text() == "a\n1\n"
+
+
+def test_statements_are_read_from_files(db: DuckDBClient, tmp_path: Path) -> None:
+    (tmp_path / "x.sql").write_text("CREATE OR REPLACE TABLE t AS SELECT {{ n | bind }} AS a; FROM t")
+    assert db.query_from_file(tmp_path / "x.sql", context={"n": 3}, format="tuple") == [(3,)]
+    assert db.execute_from_file(str(tmp_path / "x.sql"), context={"n": 3}, template=True) is not None
+
+
 def test_a_stream_to_parquet_keeps_types(db: DuckDBClient, tmp_path: Path) -> None:
     db.stream_to_file(
         "SELECT 1.5::DECIMAL(5,2) AS d, DATE '2020-01-01' AS t", str(tmp_path / "x.parquet"), format="parquet"

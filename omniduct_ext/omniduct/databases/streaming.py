@@ -154,7 +154,7 @@ def _opened(file: Any, fs: Any) -> Iterator[IO[bytes]]:
     if hasattr(file, "write"):
         yield file
     elif fs is not None:
-        with _opened_on(fs, file) as target:
+        with fs.open_atomic(file, "wb") as target:
             yield target
     else:
         path = os.path.expanduser(os.fspath(file))
@@ -167,14 +167,3 @@ def _opened(file: Any, fs: Any) -> Iterator[IO[bytes]]:
             with contextlib.suppress(FileNotFoundError):
                 os.remove(part)
             raise
-
-
-@contextlib.contextmanager
-def _opened_on(fs: Any, path: str) -> Iterator[IO[bytes]]:
-    try:
-        with fs.open(path, "wb") as target:
-            yield target
-    except BaseException:
-        with contextlib.suppress(Exception):
-            fs.remove(path)
-        raise
