@@ -98,7 +98,7 @@ class Benchmark:
         return declare
 
     def goal(self, measure: str, side: str, at_most: float, against: str | None = None) -> None:
-        """Print what is wanted beneath the table of a measure: at most so many times the other, or seconds."""
+        """Print beneath the table of a measure what is wanted: at most so many times another, or seconds."""
         self._goals.append(_Goal(measure, side, at_most, against))
 
     def main(self) -> None:
@@ -123,7 +123,9 @@ class Benchmark:
         # Nobody's own configuration is read, and no history written.
         with tempfile.TemporaryDirectory(prefix="omniduct-bench-") as home:
             runners = {name: _Runner(name, side.peer, home) for name, side in self._sides.items()}
-            print(f"\n{self._title}\n{rounds} processes of each side by turns, after one that is not counted")
+            print(
+                f"\n{self._title}\n{rounds} processes of each side by turns, after one that is not counted; ratios of medians (of minima)"
+            )
             for turn in range(-1, rounds):
                 for runner in runners.values():
                     runner.run(counts=turn >= 0)
@@ -325,15 +327,15 @@ def _print_versions(runners: Iterable[_Runner]) -> None:
 
 
 def _print_table(measure: str, rows: dict[str, list[float]], goals: list[_Goal]) -> None:
-    scale, unit = _unit(min(min(values) for values in rows.values()))
+    scale, unit = _unit(max(_median(values) for values in rows.values()))
     floor = next(iter(rows))
     peer = next((name for name in rows if name.startswith(PEER)), None)
     others = [name for name in (floor, peer) if name is not None]
-    width = max(len(measure) + 4, *map(len, rows)) + 2
+    width = max(len(measure) + 4, *map(len, rows))
     heads = "".join(f"{f'x {name}':>{_column(name)}}" for name in others)
     print(f"\n{f'{measure}, {unit}':<{width}}{'min':>9}{'median':>9}{'max':>9}{heads}")
     for name, values in rows.items():
-        figures = "".join(f"{value * scale:>9.4g}" for value in (min(values), _median(values), max(values)))
+        figures = "".join(f"{_short(v * scale):>9}" for v in (min(values), _median(values), max(values)))
         ratios = "".join(f"{_ratios(values, rows[other]):>{_column(other)}}" for other in others)
         print(f"{name:<{width}}{figures}{ratios}")
     for goal in goals:
@@ -341,24 +343,37 @@ def _print_table(measure: str, rows: dict[str, list[float]], goals: list[_Goal])
 
 
 def _column(name: str) -> int:
-    return max(len(name) + 4, 15)
+    return max(len(name) + 4, 16)
 
 
 def _ratios(values: list[float], others: list[float]) -> str:
-    return f"{_median(values) / _median(others):.2f} ({min(values) / min(others):.2f})"
+    """Of the medians and, in brackets, of the minima."""
+    return f"{_short(_median(values) / _median(others))} ({_short(min(values) / min(others))})"
 
 
 def _verdict(goal: _Goal, rows: dict[str, list[float]]) -> str:
     values = rows[goal.side]
     if goal.against is None:
-        wanted, now = f"{goal.at_most:g} s", f"{_median(values):.3f} s (at best {min(values):.3f} s)"
+        scale, unit = _unit(goal.at_most)
+        wanted = f"{_short(goal.at_most * scale)} {unit}"
+        now = f"{_short(_median(values) * scale)} ({_short(min(values) * scale)})"
     else:
-        wanted = f"{goal.at_most:g} x {goal.against}"
-        now = f"{_ratios(values, rows[goal.against])}"
+        wanted, now = f"{goal.at_most:g} x {goal.against}", _ratios(values, rows[goal.against])
     return f"goal: {goal.side} at most {wanted}; now {now}"
 
 
+def _short(figure: float) -> str:
+    """A figure in three places or so.
+
+    >>> [_short(figure) for figure in (1435.2, 82.75, 1.234, 0.0912)]
+    ['1,435', '82.8', '1.23', '0.091']
+    """
+    digits = 0 if figure >= 100 else 1 if figure >= 10 else 2 if figure >= 0.1 else 3
+    return f"{figure:,.{digits}f}"
+
+
 def _unit(seconds: float) -> tuple[float, str]:
+    """The unit in which a time is easily read: how many are a second, and its name."""
     for scale, unit in ((1e6, "µs"), (1e3, "ms")):
         if seconds * scale < 1000:
             return scale, unit

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from omniduct.errors import DuctMagicError
-from omniduct.utils.magics import MagicCall, MagicsProvider, Rest, cell_magic, line_magic
+from omniduct.utils.magics import Declared, MagicCall, MagicsProvider, Rest, cell_magic, line_magic
 
 if TYPE_CHECKING:
     from omniduct.databases.base import DatabaseClient
@@ -235,6 +235,11 @@ class DatabaseMagics(MagicsProvider):
             The table, as ``schema.table``.
         """
         return _own(self).table_props(table)
+
+
+    def _complete_magic(self, declared: Declared, before: str) -> list[str]:
+        named = declared.kind == "line" and declared.suffix in ("", "render", "template")
+        return _own(self).template_names if named and not before.strip() else []
 
 
 class _Text:

@@ -14,13 +14,14 @@ from omniduct.duct import Duct
 from omniduct.errors import DuctMagicError
 from omniduct.ipython.lines import Declaration, parse
 from omniduct.ipython.tables import Table
-from omniduct.utils.magics import MagicCall, MagicsProvider, Rest, line_magic
+from omniduct.utils.magics import Declared, MagicCall, MagicsProvider, Rest, line_magic
 
 if TYPE_CHECKING:
     from omniduct.registry import DuctRegistry
 
 __all__ = ["OmniductCommands"]
 
+_COMMANDS = ("status", "connect", "disconnect", "new", "config")
 _SYMBOLS = {"disconnected": "○", "connecting": "◌", "connected": "●", "lost": "✗", "failed": "✗"}
 
 
@@ -48,22 +49,23 @@ class OmniductCommands(MagicsProvider):
             Where each duct and setting came from.
         """
         name, _, rest = command.strip().partition(" ")
-        commands: dict[str, Callable[..., Any]] = {
-            "status": self._status,
-            "connect": self._connect,
-            "disconnect": self._disconnect,
-            "new": self._new,
-            "config": self._config,
-        }
-        if name not in commands:
-            near = difflib.get_close_matches(name, commands, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(commands)}"
+        if name not in _COMMANDS:
+            near = difflib.get_close_matches(name, _COMMANDS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(_COMMANDS)}"
             raise DuctMagicError(f"%omniduct has no command {name!r}; {hint}")
-        chosen = commands[name]
+        chosen = getattr(self, f"_{name}")
         words, keys = parse(
             rest, Declaration(_unbound(chosen), name, 1), f"%omniduct {name}", call.namespace
         )
         return chosen(*words, **keys)
+
+    def _complete_magic(self, declared: Declared, before: str) -> list[str]:
+        words = before.split()
+        if not words:
+            return list(_COMMANDS)
+        if words[0] in ("connect", "disconnect"):
+            return [name for name in self._registry.names if name not in words]
+        return protocols.known() if words[0] == "new" and len(words) == 2 else []
 
     def _status(self) -> Table:
         """Show every duct and its state."""

@@ -7,6 +7,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from omniduct.ipython.commands import OmniductCommands
+from omniduct.ipython.completion import LineCompleter
 from omniduct.ipython.magics import register_declared, table
 from omniduct.registry import DuctRegistry
 
@@ -26,6 +27,7 @@ class Extension:
         self._names: dict[str, object] = {}
         self.registry = DuctRegistry(parent=shell)
         shell.configurables.append(self.registry)
+        self._completer = LineCompleter(shell)
         self._fill()
         self.registry.observe(self._reload, names=["ducts", "config_files"])
 
@@ -74,6 +76,7 @@ class Extension:
     def close(self) -> None:
         """Disconnect, and take back exactly what was put in."""
         self.registry.unobserve_all()
+        self._completer.close()
         self._take_names()
         table(self._shell).take_back()
         if self.registry in self._shell.configurables:

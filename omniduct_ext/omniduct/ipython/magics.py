@@ -85,6 +85,11 @@ class MagicFunction:
             return method(call, cell or "", *words, **keys)
         return method(call, *words, **keys)
 
+    def words(self, before: str) -> list[str]:
+        """What could stand on the line after `before`, besides keys; of what its owner can name."""
+        complete = getattr(self._bound, "_complete_magic", None)
+        return [] if complete is None else list(complete(self._declared, before))
+
     def getdoc(self) -> str:
         """The help, from signature and docstring; IPython asks for it under this name."""
         return self.declaration.help(self.__name__, self._kind == "cell")
@@ -148,6 +153,11 @@ class MagicTable:
                     self._tell(kind, name)
                 else:
                     self._ours[kind, name] = function
+
+    def find(self, kind: Kind, name: str) -> MagicFunction | None:
+        """The declared magic of ours that has this name."""
+        found = self._ours.get((kind, name))
+        return found if isinstance(found, MagicFunction) else None
 
     def names(self, base_name: str) -> list[str]:
         """The magics of a duct, as they are typed."""

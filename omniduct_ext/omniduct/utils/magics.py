@@ -109,6 +109,13 @@ class MagicsProvider(ABC):  # noqa: B024
 
         register(self, base_name or self.name)  # type: ignore[attr-defined]
 
+    def _complete_magic(self, declared: Declared, before: str) -> list[str]:
+        """The words that may follow `before` on the line of a magic, for completion by Tab; no key.
+
+        It must not connect.
+        """
+        return []
+
     def _register_magics(self, base_name: str) -> None:
         """Register magics; by default those that the class declares. May be overridden."""
         from omniduct.ipython.magics import register_declared
