@@ -211,18 +211,32 @@ databases: {}
     assert [(e.names[0], e.arguments["host"]) for e in reading.entries] == [("db", "a"), ("again", "a")]
 
 
+SPACES = "; indent with spaces, not with tabs"
+QUOTES = "; a value that begins with * & ! % @ or ` belongs in quotes"
+NO_TOKEN = "found character that cannot start any token"
 BAD_YAML = {
     "a: [1\nb: 2\n": "line 2, column 2: did not find expected ',' or ']'",
-    "db:\n\tprotocol: duckdb\n": "line 2, column 1: found character that cannot start any token; indent with spaces",
-    "db:\n  protocol: duckdb\n\thost: x\n": "line 3, column 1: found a tab character that violates indentation; ",
-    f"db:\n  protocol: duckdb\n  password:{SENTINEL}\n": "line 3, column 3: could not find expected ':'; a colon and",
-    f"db:\n  password: a: {SENTINEL}\n": "line 2, column 14: mapping values are not allowed in this context; a value",
-    f"db:\n  password: *{SENTINEL}\n": "line 2, column 13: found undefined alias; a value that begins with * & ! ",
-    f"db:\n  password: !{SENTINEL}\n": "line 2, column 13: could not determine a constructor for the tag; a value th",
-    f"db:\n  password: %{SENTINEL}\n": "line 2, column 13: found character that cannot start any token; a value that",
-    "db:\n  password: {{ secret }}\n": "line 2, column 14: a key is a text; a value that begins with { or [ belongs",
+    "db:\n\tprotocol: duckdb\n": f"line 2, column 1: {NO_TOKEN}{SPACES}",
+    "db:\n  a: b\n\tc: d\n": f"line 3, column 1: found a tab character that violates indentation{SPACES}",
+    f"db:\n  protocol: duckdb\n  password:{SENTINEL}\n": (
+        "line 3, column 3: could not find expected ':'; a colon and a space stand between a key and its value"
+    ),
+    f"db:\n  password: a: {SENTINEL}\n": (
+        "line 2, column 14: mapping values are not allowed in this context; "
+        "a value with a colon and a space in it belongs in quotes"
+    ),
+    f"db:\n  password: *{SENTINEL}\n": f"line 2, column 13: found undefined alias{QUOTES}",
+    f"db:\n  password: !{SENTINEL}\n": (
+        f"line 2, column 13: could not determine a constructor for the tag{QUOTES}"
+    ),
+    f"db:\n  password: %{SENTINEL}\n": f"line 2, column 13: {NO_TOKEN}{QUOTES}",
+    "db:\n  password: {{ secret }}\n": (
+        "line 2, column 14: a key is a text; a value that begins with { or [ belongs in quotes"
+    ),
     "? [a, b]\n: c\n": "line 1, column 3: a key is a text; ",
-    "db: {protocol: duckdb}\n---\nx: 1\n": "line 2, column 1: a second document (---) begins here; ",
+    "db: {protocol: duckdb}\n---\nx: 1\n": (
+        "line 2, column 1: a second document (---) begins here; a configuration is one"
+    ),
     "db: &db\n  protocol: duckdb\n  x: [*db]\n": "line 1, column 5: this contains itself",
     "db: &db\n  <<: [*db, 5]\n": "line 2, column",
     "a: 1\nb: \x07\n": "line 2: a control character stands there",
@@ -254,7 +268,9 @@ def test_what_cannot_be_read_of_a_file_is_told(tmp_path: Path, write: Callable[[
 @pytest.mark.parametrize("text", [f"db: {{protocol: duckdb, password: {SENTINEL}}}", "- {name: db}", ""])
 def test_yaml_of_one_line_is_no_files_name_and_is_not_shown(text: str) -> None:
     (problem,) = told(read(text))
-    assert problem.startswith("a text of one line names a file, and this names none; a YAML text ends its line")
+    assert problem.startswith(
+        "a text of one line names a file, and this names none; a YAML text ends its line"
+    )
     assert SENTINEL not in problem
 
 
@@ -309,7 +325,10 @@ BAD: dict[str, tuple[Any, str]] = {
         [{"nmae": "x", "protocol": "duckdb"}],
         "an entry of a list needs a name; did you mean that by 'nmae'? [[0]]",
     ),
-    "a number for a name": ([{"name": 5, "protocol": "duckdb"}], "its name is a number; put it in quotes [[0]]"),
+    "a number for a name": (
+        [{"name": 5, "protocol": "duckdb"}],
+        "its name is a number; put it in quotes [[0]]",
+    ),
     "a text in a list": (["db"], "an entry is a mapping, not a text [[0]]"),
     "a text for a kind": ({"databases": "db"}, "databases is a mapping or a list, not a text [databases]"),
     "a text in a group": (
@@ -322,7 +341,8 @@ BAD: dict[str, tuple[Any, str]] = {
     ),
     "nearly a kind": (
         {"Database": {"db": {"protocol": "duckdb"}}},
-        "'Database' is taken as a part of names ('Database/…'); did you mean the kind 'databases'? [Database]",
+        "'Database' is taken as a part of names ('Database/…'); did you mean the kind 'databases'? "
+        "[Database]",
     ),
     "one duct without a name": (
         {"name": "x", "protocol": "duckdb"},
@@ -385,7 +405,9 @@ def test_a_command_is_refused_from_a_file_in_the_working_folder(
 ) -> None:
     path = tmp_path / depth / "ducts.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"db: {{protocol: duckdb, {field}: 'command:cat x'}}\nok: {{protocol: duckdb}}\n", "utf-8")
+    path.write_text(
+        f"db: {{protocol: duckdb, {field}: 'command:cat x'}}\nok: {{protocol: duckdb}}\n", "utf-8"
+    )
     monkeypatch.chdir(tmp_path)
     for name in (f"{depth}ducts.yaml", str(path)):
         reading = read(name)
@@ -430,7 +452,9 @@ def test_a_command_is_taken_from_elsewhere_from_a_text_and_from_the_persons_own_
 
 
 @pytest.mark.parametrize("value", [r"\command:cat x", "env:COMMAND", True])
-def test_what_is_no_command_is_not_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: Any) -> None:
+def test_what_is_no_command_is_not_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: Any
+) -> None:
     text = f"db: {{protocol: duckdb, password: {str(value).lower() if value is True else repr(value)}}}"
     (tmp_path / "ducts.yaml").write_text(text.replace("\\\\", "\\"), "utf-8")
     monkeypatch.chdir(tmp_path)

@@ -43,7 +43,9 @@ class RegistryService(RegistryDuct):
     DUCT_TYPE = Duct.Type.DATABASE
     PROTOCOLS: ClassVar[list[str]] = ["registry_service"]
 
-    def _init(self, catalog: str | None = None, depth: int = 1, options: dict[str, Any] | None = None) -> None:
+    def _init(
+        self, catalog: str | None = None, depth: int = 1, options: dict[str, Any] | None = None
+    ) -> None:
         self.catalog = catalog
         self.depth = depth
 
@@ -170,7 +172,9 @@ def test_a_name_has_to_be_one(registry: DuctRegistry, name: Any) -> None:
         lambda: registry.new(name, "registry_service"),
         lambda: registry.register(RegistryService(), name),
     ):
-        with pytest.raises(DuctConfigError, match=f"cannot be registered under the name {name!r}; it takes a t"):
+        with pytest.raises(
+            DuctConfigError, match=f"cannot be registered under the name {name!r}; it takes a t"
+        ):
             attempt()
     assert registry.names == []
 
@@ -183,7 +187,9 @@ def test_only_ducts_are_registered(registry: DuctRegistry) -> None:
 def test_a_new_duct_that_cannot_be_leaves_nothing_behind(registry: DuctRegistry) -> None:
     with pytest.raises(DuctProtocolUnknown, match="'registry_servce'; did you mean 'registry_service'"):
         registry.new("db", "registry_servce")
-    with pytest.raises(DuctArgumentError, match="db: RegistryService takes no argument 'catlog'; did you mean 'cata"):
+    with pytest.raises(
+        DuctArgumentError, match="db: RegistryService takes no argument 'catlog'; did you mean 'cata"
+    ):
         registry.new("db", "registry_service", catlog="hive")
     assert registry.names == []
 
@@ -194,12 +200,16 @@ def test_a_new_duct_that_cannot_be_leaves_nothing_behind(registry: DuctRegistry)
 def test_lookup_finds_a_duct_by_name_and_kind(registry: DuctRegistry) -> None:
     bastion = registry.new("bastion", "registry_remote")
     assert registry.lookup("bastion") is registry["bastion"] is bastion
-    assert registry.lookup("bastion", Duct.Type.REMOTE) is registry.lookup("bastion", kind="remotes") is bastion
+    assert (
+        registry.lookup("bastion", Duct.Type.REMOTE) is registry.lookup("bastion", kind="remotes") is bastion
+    )
     with pytest.raises(DuctNotFound, match="'bastion' is not one of the databases: it is one of the remotes"):
         registry.lookup("bastion", "databases")
     with pytest.raises(DuctConfigError, match="there is no kind 'database'; did you mean 'databases'"):
         registry.lookup("bastion", "database")
-    with pytest.raises(DuctConfigError, match="there is no kind 'x'; there are remotes, filesystems, caches, r"):
+    with pytest.raises(
+        DuctConfigError, match="there is no kind 'x'; there are remotes, filesystems, caches, r"
+    ):
         registry.lookup("bastion", "x")
 
 
@@ -299,7 +309,9 @@ def test_a_proxy_says_what_it_has_not_and_why(registry: DuctRegistry) -> None:
     with pytest.raises(KeyError, match=r"there is no duct 'databases.prod.hve'; did you mean 'hive'"):
         proxy["databases"]["prod"]["hve"]
     for bad in (lambda: proxy.databases.prod.bad, lambda: registry.get_proxy(by_kind=False).prod.bad):
-        with pytest.raises(AttributeError, match=r"prod.bad': depth cannot be 'deep'; it takes a whole number \[the "):
+        with pytest.raises(
+            AttributeError, match=r"prod.bad': depth cannot be 'deep'; it takes a whole number \[the "
+        ):
             bad()
     with pytest.raises(AttributeError, match=r"use registry\.register"):
         proxy.db = 5
@@ -346,8 +358,8 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "unknown argument, far off": (
         {**SERVICE, "zzz": 1},
-        "RegistryService takes no argument 'zzz'; it takes cache, cache_namespace, catalog, depth, host, options, "
-        "password, port, remote, username",
+        "RegistryService takes no argument 'zzz'; it takes cache, cache_namespace, catalog, depth, host, "
+        "options, password, port, remote, username",
     ),
     "wrong type": ({**SERVICE, "depth": "deep"}, "depth cannot be 'deep'; it takes a whole number"),
     "wrong type, of true": ({**SERVICE, "depth": True}, "depth cannot be True; it takes a whole number"),
@@ -394,7 +406,11 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("entry", "reason"), BAD.values(), ids=BAD)
 def test_a_bad_entry_is_told_once_stops_no_other_and_using_it_says_why(entry: Any, reason: str) -> None:
-    others = {"bastion": {"protocol": "registry_remote"}, "cache": {"protocol": "registry_cache"}, "db": SERVICE}
+    others = {
+        "bastion": {"protocol": "registry_remote"},
+        "cache": {"protocol": "registry_cache"},
+        "db": SERVICE,
+    }
     registry, problems = loaded({"bad": entry, **others})
     (problem,) = problems
     assert problem.startswith(f"'bad' is skipped: {reason}") and SENTINEL not in problem
@@ -407,7 +423,9 @@ def test_a_bad_entry_is_told_once_stops_no_other_and_using_it_says_why(entry: An
 def test_a_protocol_that_is_known_but_not_built_yet_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("omniduct.protocols.NOT_YET", frozenset({"registry_later"}))
     _, (problem,) = loaded({"bad": {"protocol": "registry_later"}})
-    assert problem.startswith("'bad' is skipped: the protocol 'registry_later' is known, but this version of omn")
+    assert problem.startswith(
+        "'bad' is skipped: the protocol 'registry_later' is known, but this version of omn"
+    )
     _, (problem,) = loaded({"bad": {"protocol": "registry_laterr"}})
     assert "did you mean 'registry_later'" in problem
 
@@ -417,7 +435,7 @@ def test_a_bad_duct_of_two_names_is_told_once_and_both_names_say_why() -> None:
         registry, (problem,) = loaded({"prod": {"a, b": entry}})
         assert problem.startswith("'prod/a, prod/b' is skipped: ")
         for name in ("prod/a", "prod/b"):
-            with pytest.raises(DuctNotFound, match="the configuration given, prod.a, b"):
+            with pytest.raises(DuctNotFound, match=r"the configuration given, prod\.a, b"):
                 registry[name]
 
 
@@ -460,7 +478,7 @@ def test_a_name_that_is_taken_is_given_away_with_override() -> None:
 def test_a_duct_under_another_kind_is_loaded_and_that_is_said() -> None:
     registry, (problem,) = loaded({"filesystems": {"db": SERVICE}})
     assert problem.startswith(
-        "'db' stands under filesystems, and 'registry_service' is one of the databases; it is loaded as that ["
+        "'db' stands under filesystems, and 'registry_service' is one of the databases; it is loaded as "
     )
     assert registry["db"].DUCT_TYPE is Duct.Type.DATABASE
 
@@ -477,7 +495,9 @@ def test_a_file_that_cannot_be_read_is_named_when_one_asks_for_a_duct(home: Path
     with pytest.raises(DuctNotFound) as caught:
         registry["db"]
     assert str(caught.value) == f"there is no duct 'db'; there are none; {problem}"
-    assert problem.startswith("the YAML cannot be read: line 1, column 6: ")
+    assert problem.startswith(
+        "the YAML cannot be read: line 2, column 1: did not find expected node content ["
+    )
 
 
 def test_a_password_in_a_registry_is_shown_nowhere(registry: DuctRegistry) -> None:
@@ -502,7 +522,9 @@ def test_a_configuration_that_is_empty_on_purpose_is_one() -> None:
     assert traits(DuctRegistry={"ducts": {}}).names == []
 
 
-@pytest.mark.parametrize("ducts", [{"db": SERVICE}, [{"name": "db", **SERVICE}], "db:\n  protocol: registry_service\n"])
+@pytest.mark.parametrize(
+    "ducts", [{"db": SERVICE}, [{"name": "db", **SERVICE}], "db:\n  protocol: registry_service\n"]
+)
 def test_the_trait_takes_every_shape(ducts: Any) -> None:
     registry = traits(DuctRegistry={"ducts": ducts})
     assert (registry.names, told(registry)) == (["db"], [])
@@ -526,14 +548,16 @@ def test_the_trait_takes_what_is_appended_or_updated() -> None:
 
 def test_several_files_are_one_configuration_whose_entries_may_refer_to_each_other(home: Path) -> None:
     (home / "a.yaml").write_text("db: {protocol: registry_service, remote: bastion}\nx: 5\n", "utf-8")
-    (home / "b.yaml").write_text("bastion: {protocol: registry_remote}\ndb: {protocol: nonsense}\n", "utf-8")
+    (home / "b.yaml").write_text(
+        "bastion: {protocol: registry_remote}\ndb: {protocol: registry_service}\n", "utf-8"
+    )
     files = ["~/a.yaml", str(home / "b.yaml"), "~/c.yaml"]
     registry = traits(DuctRegistry={"ducts": {"y": {**SERVICE, "remote": "bastion"}}, "config_files": files})
     assert registry.names == ["bastion", "db", "y"]
     assert told(registry) == [
         "'x' is skipped: an entry is a mapping, not a number [~/a.yaml, x (line 2)]",
         "the configuration file cannot be read: there is no such file [~/c.yaml]",
-        f"'db' is skipped: {told(registry)[2][18:]}",
+        "'db' is skipped: the name is taken already, by ~/a.yaml, db (line 1) [~/b.yaml, db (line 2)]",
     ]
     assert registry.sources() == [str(home / name) for name in ("a.yaml", "b.yaml", "c.yaml")]
 
@@ -546,7 +570,9 @@ def test_one_file_need_not_stand_in_a_list(home: Path) -> None:
 
 def test_a_duct_where_a_files_name_belongs_is_refused_without_showing_it(registry: DuctRegistry) -> None:
     for value in ([{"password": SENTINEL}], {"password": SENTINEL}, 5):
-        with pytest.raises(TraitError, match=r"config_files takes names of files, not a \w+; ducts thems") as caught:
+        with pytest.raises(
+            TraitError, match=r"config_files takes names of files, not a \w+; ducts thems"
+        ) as caught:
             registry.config_files = value
         assert SENTINEL not in str(caught.value)
 
@@ -573,7 +599,10 @@ def test_a_changed_trait_hides_its_passwords_and_leaves_what_was_given_alone(reg
     before = copy.deepcopy(given)
     registry.ducts = given
     assert given == before
-    assert registry.ducts == {"db": {**SERVICE, "password": Secret(SENTINEL)}, "list": [({"passwrod": SENTINEL},)]}
+    assert registry.ducts == {
+        "db": {**SERVICE, "password": Secret(SENTINEL)},
+        "list": [({"passwrod": SENTINEL},)],
+    }
     assert SENTINEL not in repr(registry.ducts)
     registry.ducts = text = f"db:\n  password: {SENTINEL}\n"
     assert (repr(registry.ducts), f"{registry.ducts}") == ("<YAML of 2 lines>",) * 2
@@ -631,31 +660,29 @@ def test_what_a_python_file_says_comes_after_all_else(home: Path) -> None:
     assert (registry.names, told(registry)) == (["bastion", "db"], [])
 
 
+STOPPED = "the set-up file stopped here, and what follows is not loaded: "
 PYTHON_ERRORS = {
     "registry.new('a', 'registry_service')\n\nregistry.new('b', 'registry_servic')": (
-        "DuctProtocolUnknown: no class offers the protocol 'registry_servic'; did you mean 'registry_service'?; "
-        "what follows there is not loaded [FILE (line 3)]"
+        f"{STOPPED}DuctProtocolUnknown: no class offers the protocol 'registry_servic'; "
+        "did you mean 'registry_service'? [FILE (line 3)]"
     ),
-    "def f():\n    raise OSError('no disk')\n\nf()": "OSError: no disk; what follows there is not loaded [FILE (line 2)]",
-    "import sys\nregistry.new('a', 'registry_service')\nsys.exit(1)": (
-        "SystemExit: 1; what follows there is not loaded [FILE (line 3)]"
+    "def f():\n    raise OSError('no disk')\n\nf()": f"{STOPPED}OSError: no disk [FILE (line 2)]",
+    "registry.new('a', 'registry_service')\nraise SystemExit(1)": f"{STOPPED}SystemExit: 1 [FILE (line 2)]",
+    "x = 1\nregistry.new('b'": f"{STOPPED}SyntaxError: '(' was never closed [FILE (line 2)]",
+    "import nothing_of_that_name": (
+        f"{STOPPED}ModuleNotFoundError: No module named 'nothing_of_that_name' [FILE (line 1)]"
     ),
-    "registry.new('a', 'registry_service')\nregistry.new('b'": (
-        "SyntaxError: '(' was never closed; what follows there is not loaded [FILE (line 2)]"
+    "import json\nregistry.register_from_config({'x': {}})\n": (
+        "'x' is skipped: it has no protocol [the configuration given, x]"
     ),
-    "import json\nregistry.register_from_config({'x': {}})\n": "",
 }
 
 
 @pytest.mark.parametrize(("text", "said"), PYTHON_ERRORS.items(), ids=range(len(PYTHON_ERRORS)))
 def test_an_error_in_a_python_file_is_told_once_with_its_line(own: Own, text: str, said: str) -> None:
-    _, (problem,) = own(text)
-    if said:
-        assert problem.startswith("the set-up file stopped with ")
-        assert problem.removeprefix("the set-up file stopped with ").startswith(said[:12])
-        assert said.partition(": ")[2].partition("[")[2] in problem
-    else:
-        assert problem == "'x' is skipped: it has no protocol [the configuration given, x]"
+    registry, problems = own(text)
+    assert problems == [said]
+    assert registry.names == (["a"] if "'a'" in text else [])
 
 
 @pytest.mark.parametrize(
@@ -687,7 +714,9 @@ def test_python_from_the_working_folder_runs_only_when_its_name_says_so(home: Pa
         (home / "work" / name).write_text("registry.new('db', 'registry_service')\n", "utf-8")
     registry = traits(DuctRegistry={"config_files": ["setup"]})
     assert registry.names == []
-    assert told(registry)[0].startswith("this file is Python, and is not run from the working folder, as it may ")
+    assert told(registry)[0].startswith(
+        "this file is Python, and is not run from the working folder, as it may "
+    )
     assert traits(DuctRegistry={"config_files": ["setup.py"]}).names == ["db"]
 
 
@@ -741,7 +770,7 @@ def test_a_section_or_key_that_fits_nothing_is_told_once_and_the_rest_counts() -
         "c.RegistryServic fits no class; did you mean 'RegistryService'?",
         "c.RegistryService.catlog fits no argument; did you mean 'catalog'?",
         "c.RegistryService.depth cannot be 'deep'; it takes a whole number",
-        "c.RegistryService.name fits no argument",
+        "c.RegistryService.name fits no argument; did you mean 'username'?",
         "c.RegistryService.port cannot be 0; it takes a number from 1 to 65535",
     ]
     assert [duct.catalog for duct in registry] == ["hive", "hive"]
@@ -751,7 +780,9 @@ def test_sections_of_other_packages_classes_keep_their_passwords_as_they_are() -
     class RegistryStranger(Configurable):
         pass
 
-    registry = traits(DuctRegistry={"ducts": {}}, RegistryStranger={"password": "theirs"}, Later={"password": "ours"})
+    registry = traits(
+        DuctRegistry={"ducts": {}}, RegistryStranger={"password": "theirs"}, Later={"password": "ours"}
+    )
     assert type(registry.config.RegistryStranger.password) is str
     assert registry.config.Later.password == Secret("ours")
 

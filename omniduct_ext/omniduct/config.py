@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -197,7 +197,7 @@ def _is_beneath(path: str, folder: str) -> bool:
     return path.startswith(folder + os.sep)
 
 
-def _dotted(path: tuple[str, ...]) -> str:
+def _dotted(path: Iterable[str]) -> str:
     return ".".join(path).replace(".[", "[")
 
 
@@ -206,13 +206,13 @@ def _dotted(path: tuple[str, ...]) -> str:
 
 def _read_value(value: object, origin: Origin, trusted: bool) -> Reading:
     reading = Reading()
-    walker = _Walker(reading, origin.source, trusted)
+    walker = _Walker(reading, trusted)
     if _is_entry(value):
         reading.complain("", "a single duct stands under its name, or in a list: name: {protocol: …}", origin)
     elif isinstance(value, Mapping):
-        walker.group("", value, (), None, ())
+        walker.group("", value, (), None, origin)
     elif isinstance(value, (list, tuple)):
-        walker.sequence(value, (), None, ())
+        walker.sequence(value, (), None, origin)
     elif value is not None:
         reason = f"a configuration is a mapping or a list of mappings, not {article(value)}"
         reading.complain("", reason, origin)
@@ -222,29 +222,26 @@ def _read_value(value: object, origin: Origin, trusted: bool) -> Reading:
 class _Walker:
     """Goes through kinds and groups, down to the entries."""
 
-    def __init__(self, reading: Reading, source: str, trusted: bool) -> None:
+    def __init__(self, reading: Reading, trusted: bool) -> None:
         self._reading = reading
-        self._source = source
         self._trusted = trusted
 
-    def group(
-        self, name: str, item: Any, groups: tuple[str, ...], kind: str | None, key: tuple[str, ...]
-    ) -> None:
+    def group(self, name: str, item: Any, groups: tuple[str, ...], kind: str | None, place: Origin) -> None:
         """A kind, or what has a part of a name in common."""
         if isinstance(item, Mapping):
             if not item.get(SKIP):
-                self._mapping(item, groups, kind, key)
+                self._mapping(item, groups, kind, place)
         elif isinstance(item, (list, tuple)):
-            self.sequence(item, groups, kind, key)
+            self.sequence(item, groups, kind, place)
         elif item is not None:
-            self._complain("", f"{name} is a mapping or a list, not {article(item)}", item, key)
+            self._reading.complain("", f"{name} is a mapping or a list, not {article(item)}", place)
 
     def _mapping(
-        self, value: Mapping[Any, Any], groups: tuple[str, ...], kind: str | None, key: tuple[str, ...]
+        self, value: Mapping[Any, Any], groups: tuple[str, ...], kind: str | None, place: Origin
     ) -> None:
         for raw, item in value.items():
-            name = value.spelled.get(raw, raw) if isinstance(value, Located) else raw
-            below = (*key, str(name))
+            name = value.spelled[raw] if isinstance(value, Located) else raw
+            below = _below(place, str(name), value.lines[raw] if isinstance(value, Located) else None)
             if name == SKIP:
                 continue
             if kind is None and not groups and name in _KINDS and not _is_entry(item):
@@ -252,51 +249,49 @@ class _Walker:
             else:
                 self._item(str(name), item, groups, kind, below)
 
-    def sequence(self, value: Any, groups: tuple[str, ...], kind: str | None, key: tuple[str, ...]) -> None:
+    def sequence(self, value: Any, groups: tuple[str, ...], kind: str | None, place: Origin) -> None:
         """A list of entries, each with its name."""
         for i, item in enumerate(value):
-            below = (*key, f"[{i}]")
+            below = _below(place, f"[{i}]", item.line if isinstance(item, Located) else place.line)
             if not isinstance(item, Mapping):
-                self._complain("", f"an entry is a mapping, not {article(item)}", item, below)
+                self._reading.complain("", f"an entry is a mapping, not {article(item)}", below)
             elif not item.get(SKIP):
                 self._listed(item, groups, kind, below)
 
     def _listed(
-        self, item: Mapping[Any, Any], groups: tuple[str, ...], kind: str | None, key: tuple[str, ...]
+        self, item: Mapping[Any, Any], groups: tuple[str, ...], kind: str | None, place: Origin
     ) -> None:
         name = item.get("name")
         if isinstance(name, str):
-            self._entry(name, item, groups, kind, key)
+            self._entry(name, item, groups, kind, place)
         elif name is None:
             near = _near("name", item)
-            self._complain("", f"an entry of a list needs a name{near}", item, key)
+            self._reading.complain("", f"an entry of a list needs a name{near}", place)
         else:
-            self._complain("", f"its name is {article(name)}; put it in quotes", item, key)
+            self._reading.complain("", f"its name is {article(name)}; put it in quotes", place)
 
-    def _item(
-        self, name: str, item: Any, groups: tuple[str, ...], kind: str | None, key: tuple[str, ...]
-    ) -> None:
+    def _item(self, name: str, item: Any, groups: tuple[str, ...], kind: str | None, place: Origin) -> None:
         if isinstance(item, Mapping) and item.get(SKIP):
             return
         if _is_entry(item):
-            self._entry(str(item.get("name") or name), item, groups, kind, key)
+            self._entry(str(item.get("name") or name), item, groups, kind, place)
         elif isinstance(item, (list, tuple)) or _is_group(item):
             if kind is None and not groups:
-                self._look_for_kind(name, item, key)
-            self.group(name, item, (*groups, name), kind, key)
+                self._look_for_kind(name, place)
+            self.group(name, item, (*groups, name), kind, place)
         elif isinstance(item, Mapping):
             full = _full(str(item.get("name") or name), groups)
-            self._complain(", ".join(full), self._objection(item, full), item, key)
+            self._reading.complain(", ".join(full), self._objection(item, full), place)
         else:
             reason = f"an entry is a mapping, not {article(item)}"
-            self._complain(", ".join(_full(name, groups)), reason, item, key)
+            self._reading.complain(", ".join(_full(name, groups)), reason, place)
 
-    def _look_for_kind(self, name: str, item: Any, key: tuple[str, ...]) -> None:
+    def _look_for_kind(self, name: str, place: Origin) -> None:
         """Say when the name of a group is nearly a kind, which is hardly meant as a part of names."""
         close = difflib.get_close_matches(name.lower(), _KINDS, n=1, cutoff=0.8)
         if close:
             reason = f"{name!r} is taken as a part of names ('{name}/…'); did you mean the kind {close[0]!r}?"
-            self._complain("", reason, item, key)
+            self._reading.complain("", reason, place)
 
     def _entry(
         self,
@@ -304,12 +299,12 @@ class _Walker:
         item: Mapping[Any, Any],
         groups: tuple[str, ...],
         kind: str | None,
-        key: tuple[str, ...],
+        place: Origin,
     ) -> None:
         names = _full(name, groups)
         reason = self._objection(item, names)
         if reason:
-            self._complain(", ".join(names), reason, item, key)
+            self._reading.complain(", ".join(names), reason, place)
             return
         arguments = {k: configured(k, v) for k, v in item.items() if k not in _OF_THE_ENTRY}
         self._reading.entries.append(
@@ -319,7 +314,7 @@ class _Walker:
                 arguments=arguments,
                 register_magics=item.get("register_magics", True),
                 kind=kind,
-                origin=self._origin(item, key),
+                origin=place,
             )
         )
 
@@ -352,11 +347,9 @@ class _Walker:
             return ""
         return f"its {field} is {article(value)}; put it in quotes"
 
-    def _origin(self, item: object, key: tuple[str, ...]) -> Origin:
-        return Origin(self._source, _dotted(key), item.line if isinstance(item, Located) else None)
 
-    def _complain(self, name: str, reason: str, item: object, key: tuple[str, ...]) -> None:
-        self._reading.complain(name, reason, self._origin(item, key))
+def _below(place: Origin, key: str, line: int | None) -> Origin:
+    return Origin(place.source, _dotted(filter(None, (place.key, key))), line)
 
 
 def _full(name: str, groups: tuple[str, ...]) -> tuple[str, ...]:

@@ -147,7 +147,7 @@ def _stopped(path: str, error: BaseException) -> Problem:
     else:
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == path]
         line, said = (lines[-1] if lines else None), str(error)
-    reason = f"the set-up file stopped with {type(error).__name__}: {said}; what follows there is not loaded"
+    reason = f"the set-up file stopped here, and what follows is not loaded: {type(error).__name__}: {said}"
     return Problem("", reason, Origin(shorten(path), line=line), whole=True)
 
 

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Iterator, MutableMapping
 from typing import Any, cast
 
-from traitlets import Bool, List, TraitError, TraitType, Unicode, observe
+from traitlets import Bool, List, TraitError, TraitType, Unicode
 from traitlets.config import Config, Configurable
 
 from omniduct import config as configuration
@@ -134,10 +134,12 @@ class DuctRegistry(Configurable):
         if config is not None and given is None:
             self._read(config, override=False, stacklevel=3)
 
-    @observe("config")
-    def _hide_secrets(self, change: Any) -> None:
-        """What ``%config`` merges in is a configuration of its own."""
-        defaults.hide_in(change.new)
+    def update_config(self, config: Config) -> None:
+        """Take in further configuration, as ``%config`` does."""
+        try:
+            super().update_config(config)
+        finally:
+            defaults.hide_in(self.config)
 
     # Registering
 

@@ -22,16 +22,18 @@ __all__ = ["Accepted", "accepted", "article", "check", "configured", "did_you_me
 
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:
-    """The end of a sentence that names near misses, whatever their case; empty when there are none.
+    """The end of a sentence that names the nearest of some words, whatever their case; else empty.
 
     >>> did_you_mean("protcol", ["protocol", "port"])
     "; did you mean 'protocol'?"
     >>> did_you_mean("DuckDB", ["duckdb"])
     "; did you mean 'duckdb'?"
     """
-    spelled = {each.casefold(): each for each in words}
-    close = [spelled[each] for each in difflib.get_close_matches(word.casefold(), spelled, n=3)]
-    return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
+    wanted, spelled = word.casefold(), {each.casefold(): each for each in words}
+    close = difflib.get_close_matches(wanted, spelled, n=3)
+    alike = [difflib.SequenceMatcher(None, each, wanted).ratio() for each in close]
+    near = [spelled[each] for each, ratio in zip(close, alike, strict=True) if ratio > alike[0] - 0.1]
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 class Accepted:

@@ -22,14 +22,17 @@ class Located(dict[Any, Any]):
     Attributes
     ----------
     line : int
-        Where it stands; that of its key when it has one.
+        The line in which it begins.
+    lines : dict
+        The line of each key.
     spelled : dict
-        The keys that YAML read as something else than text (``no``, ``1``), as they were written.
+        Each key as it was written: YAML reads some as something else than text (``no``, ``1``).
     """
 
     def __init__(self, line: int) -> None:
         super().__init__()
         self.line = line
+        self.lines: dict[Any, int] = {}
         self.spelled: dict[Any, str] = {}
 
 
@@ -173,10 +176,8 @@ class _Builder:
         for name_node, value_node in node.value:
             name = self._key(name_node)
             made[name] = self.value(value_node)
-            if not isinstance(name, str):
-                made.spelled[name] = str(name_node.value)
-            if isinstance(made[name], Located):
-                made[name].line = name_node.start_mark.line + 1
+            made.lines[name] = name_node.start_mark.line + 1
+            made.spelled[name] = str(name_node.value)
         return made
 
     def _key(self, node: Any) -> Any:

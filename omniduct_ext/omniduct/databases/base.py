@@ -346,8 +346,8 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Duct):
         self._session = None
         self._replace_connection()
         warnings.warn(
-            f"{self.name}: the statement had not ended when you interrupted again. It goes on being cancelled in "
-            "the background; a new session was opened, without the temporary tables and settings of the former",
+            f"{self.name}: the statement had not ended when you interrupted again. It goes on being cancelled "
+            "in the background; a new session was opened, without the former's temporary tables and settings",
             DuctWarning,
             stacklevel=2,
         )

@@ -11,12 +11,13 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Protocol
 
-from omniduct.databases.inference import Columns
 from omniduct.databases.values import pylist
 from omniduct.errors import DuctArgumentError, DuctStatementError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from omniduct.databases.inference import Columns
 
 __all__ = [
     "ArrowCursor",
@@ -54,6 +55,12 @@ class DBAPICursor(Protocol):
 Source = Any
 
 
+def _columns(source: DBAPICursor) -> Columns:
+    from omniduct.databases.inference import Columns  # most drivers have Arrow, and no need of it
+
+    return Columns(_names(source))
+
+
 def arrow_table(source: Source) -> pa.Table:
     """All that is left of a source.
 
@@ -72,7 +79,7 @@ def arrow_table(source: Source) -> pa.Table:
     if reader is not None:
         return reader.read_all()
     rows = source.fetchall() if source.description else []
-    return Columns(_names(source)).table(rows)
+    return _columns(source).table(rows)
 
 
 def arrow_reader(source: Source, batch_rows: int) -> pa.RecordBatchReader:
@@ -90,7 +97,7 @@ def arrow_reader(source: Source, batch_rows: int) -> pa.RecordBatchReader:
     reader = _reader(source)
     if reader is not None:
         return reader
-    columns = Columns(_names(source))
+    columns = _columns(source)
     chunks = _row_chunks(source, check_size(batch_rows))
     first = columns.text_where_unknown(columns.table(next(chunks, [])))
     tables = chain([first], map(columns.table, chunks))
@@ -114,7 +121,7 @@ def tables(source: Source) -> Iterator[pa.Table]:
 
     reader = _reader(source)
     if reader is None:
-        return map(Columns(_names(source)).table, _row_chunks(source, FETCH_ROWS))
+        return map(_columns(source).table, _row_chunks(source, FETCH_ROWS))
     return (pa.Table.from_batches([batch]) for batch in reader if batch.num_rows)
 
 
@@ -122,7 +129,7 @@ def pieces(source: Source, size: int) -> Iterator[pa.Table]:
     """A source as tables of exactly `size` rows; the last may have fewer."""
     reader = _reader(source)
     if reader is None:
-        return map(Columns(_names(source)).table, _row_chunks(source, check_size(size)))
+        return map(_columns(source).table, _row_chunks(source, check_size(size)))
     return _rechunked(reader, check_size(size))
 
 

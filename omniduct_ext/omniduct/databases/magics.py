@@ -65,8 +65,8 @@ class DatabaseMagics(MagicsProvider):
     def _query_line(self, call: MagicCall, statement: Rest) -> Any:
         """Run a named template (``%NAME template key=value``), or the SQL on the line (``%NAME SELECT 1``).
 
-        The line is a template when it is one word that names one, with or without ``key=value`` behind it. SQL
-        goes to the end of the line, and takes no options.
+        The line is a template when its first word names one; ``key=value`` may follow. SQL goes to the end of
+        the line, and takes no options.
         """
         own = _own(self)
         name, _, rest = statement.strip().partition(" ")
@@ -235,7 +235,6 @@ class DatabaseMagics(MagicsProvider):
             The table, as ``schema.table``.
         """
         return _own(self).table_props(table)
-
 
     def _complete_magic(self, declared: Declared, before: str) -> list[str]:
         named = declared.kind == "line" and declared.suffix in ("", "render", "template")

@@ -35,15 +35,10 @@ class TemplateMethods:
     templating: bool
     template_context: dict[str, Any]
     _templates: Templates
+    execute: Any
+    query: Any
     _execute: Any
-
-    if TYPE_CHECKING:
-
-        def execute(self, statement: str, **kwargs: Any) -> Any: ...
-
-        def query(self, statement: str, **kwargs: Any) -> Any: ...
-
-        def _quote(self, identifier: str) -> str: ...
+    _quote: Any
 
     @property
     def template_names(self) -> list[str]:

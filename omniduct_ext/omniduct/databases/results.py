@@ -15,13 +15,14 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 from omniduct.core.arguments import did_you_mean
 from omniduct.databases import cursors
 from omniduct.databases.cursors import Source
-from omniduct.databases.delimited import CsvText, DelimitedText, HiveText, encoded
-from omniduct.databases.frames import DtypeBackend, parse_dates, storable, to_pandas, to_polars, unique_names
 from omniduct.databases.values import pylist
 from omniduct.errors import DuctArgumentError, DuctConfigError
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what makes frames and text is imported where it is used: loading stays quick
     import pyarrow as pa
+
+    from omniduct.databases.delimited import DelimitedText
+    from omniduct.databases.frames import DtypeBackend
 
 __all__ = [
     "CURSOR_FORMATTERS",
@@ -144,13 +145,15 @@ class ParquetFormatter(ArrowFormatter):
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        from omniduct.databases import frames
+
         reader = cursors.arrow_reader(source, FILE_ROWS)
         # not Schema.empty_table, which knows no unions
         empty = pa.Table.from_batches([], reader.schema)
-        schema = storable(self._renamed(empty)).schema
+        schema = frames.storable(self._renamed(empty)).schema
         with pq.ParquetWriter(file, schema, compression=self.compression) as writer:
             for table in cursors.tables(reader):
-                writer.write_table(storable(self._renamed(table)))
+                writer.write_table(frames.storable(self._renamed(table)))
 
 
 class PolarsFormatter(Formatter):
@@ -159,6 +162,8 @@ class PolarsFormatter(Formatter):
     NAME = "polars"
 
     def _format(self, table: pa.Table) -> Any:
+        from omniduct.databases.frames import to_polars
+
         return to_polars(self._renamed(table))
 
     def _rows(self, table: pa.Table) -> Iterator[Any]:
@@ -206,10 +211,12 @@ class PandasFormatter(Formatter):
             yield frame
 
     def _format(self, table: pa.Table) -> Any:
+        from omniduct.databases import frames
+
         table = self._renamed(table)
         if self.date_fields:
-            table = parse_dates(table, self._fields("date_fields", self.date_fields, table))
-        frame = to_pandas(table, self.dtype_backend)
+            table = frames.parse_dates(table, self._fields("date_fields", self.date_fields, table))
+        frame = frames.to_pandas(table, self.dtype_backend)
         if self.index_fields:
             fields = self._fields("index_fields", self.index_fields, table)
             self._check_single(fields, table)
@@ -275,6 +282,8 @@ class DictFormatter(RawFormatter):
     def stream(self, source: Source) -> Iterator[dict[str, Any]]:
         """The rows, one by one."""
         names, source = cursors.opened(source)
+        from omniduct.databases.frames import unique_names
+
         keys = unique_names(self._names(names))
         return (dict(zip(keys, row, strict=True)) for row in cursors.raw_rows(source))
 
@@ -317,6 +326,8 @@ class CsvFormatter(Formatter):
         self._text = self._delimited({**self.FORMAT_PARAMS, **given})
 
     def _delimited(self, params: Mapping[str, Any]) -> DelimitedText:
+        from omniduct.databases.delimited import CsvText
+
         return CsvText(**params)
 
     def dump(self, source: Source) -> str:
@@ -336,6 +347,8 @@ class CsvFormatter(Formatter):
 
     def write(self, source: Source, file: IO[bytes]) -> None:
         """Write the text to a file in binary mode, as UTF-8."""
+        from omniduct.databases.delimited import encoded
+
         names, source = cursors.opened(source)
         for line in self._header(names):
             file.write(line.encode())
@@ -347,6 +360,8 @@ class CsvFormatter(Formatter):
         return [self._text.header(self._names(names))] if self.include_header and names else []
 
     def _format(self, table: pa.Table) -> str:
+        from omniduct.databases.delimited import encoded
+
         return "".join(str(encoded(lines), "utf-8") for lines in self._lines(table))
 
     def _rows(self, table: pa.Table) -> Iterator[str]:
@@ -377,6 +392,8 @@ class HiveFormatter(CsvFormatter):
     include_header: bool = False
 
     def _delimited(self, params: Mapping[str, Any]) -> DelimitedText:
+        from omniduct.databases.delimited import HiveText
+
         return HiveText(**params)
 
 

@@ -8,19 +8,22 @@ before the statement has begun is lost.
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import logging
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from types import FrameType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-from omniduct.errors import DuctConnectionError, DuctStatementError
+from omniduct.errors import DuctConnectionError, DuctError, DuctStatementError, DuctWarning, is_library
 
-__all__ = ["Session"]
+__all__ = ["Session", "SessionReplaced", "StatementInterrupted", "shielded", "tell"]
 
 logger = logging.getLogger("omniduct")
 
@@ -28,14 +31,39 @@ _Result = TypeVar("_Result")
 
 _CANCEL_EVERY = 0.02  # seconds
 _POLL = 0.2  # seconds; on Windows a lock that is waited for hears no signal
+_IN_ONE_GO = 0.5  # seconds; interrupts within these are one impatient hand, not a third decision
 PATIENCE = 2.0
 """Seconds that a second interrupt leaves the statement to end, before the session is given up."""
+
+
+class StatementInterrupted(KeyboardInterrupt):
+    """The person interrupted a statement; says what became of it, and IPython shows no frame of ours."""
+
+    _render_traceback_ = DuctError._render_traceback_
+
+
+# Front ends and people look for the name that Python gives it.
+StatementInterrupted.__name__ = StatementInterrupted.__qualname__ = "KeyboardInterrupt"
+
+
+class SessionReplaced(Exception):
+    """The session was given up before the statement's turn came: it can be run on the next."""
+
+
+class Counter(Protocol):
+    """Counts the statements under way, as a duct's life-cycle does."""
+
+    def begin_statement(self) -> None:
+        """Count one more."""
+
+    def end_statement(self) -> None:
+        """Count one less."""
 
 
 class _Job(Generic[_Result]):
     """One call for the worker, and what came of it."""
 
-    __slots__ = ("_claim", "_context", "_function", "_wake", "error", "over", "result")
+    __slots__ = ("_claim", "_context", "_function", "_wake", "cancelled", "error", "over", "result")
 
     def __init__(self, function: Callable[[], _Result]) -> None:
         self._function: Callable[[], _Result] | None = function
@@ -44,6 +72,7 @@ class _Job(Generic[_Result]):
         self._wake = threading.Lock()
         self._wake.acquire()
         self.over = False
+        self.cancelled = ""  # what to say of one that was cancelled from elsewhere
         self.result: _Result | None = None
         self.error: BaseException | None = None
 
@@ -63,27 +92,23 @@ class _Job(Generic[_Result]):
         self._wake.acquire(timeout=seconds)
 
     def wake(self) -> None:
-        try:
+        with contextlib.suppress(RuntimeError):  # awake already
             self._wake.release()
-        except RuntimeError:  # awake already
-            pass
 
 
 class _Interrupts:
     """Counts SIGINT instead of letting it raise, for the main thread and while within."""
 
-    __slots__ = ("_former", "_job", "count", "second")
+    __slots__ = ("_former", "_wake", "times")
 
-    def __init__(self, job: _Job[Any]) -> None:
-        self._job = job
+    def __init__(self, wake: Callable[[], None] = lambda: None) -> None:
+        self._wake = wake
         self._former: Any = None
-        self.count = 0
-        self.second = 0.0
+        self.times: list[float] = []
 
     def __enter__(self) -> _Interrupts:
-        if threading.current_thread() is threading.main_thread():
-            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-                self._former = signal.signal(signal.SIGINT, self._count)
+        if threading.current_thread() is threading.main_thread() and _ends_what_runs():
+            self._former = signal.signal(signal.SIGINT, self._count)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -91,18 +116,57 @@ class _Interrupts:
             signal.signal(signal.SIGINT, self._former)
 
     def _count(self, _number: int, _frame: FrameType | None) -> None:
-        self.count += 1
-        if self.count == 2:
-            self.second = time.monotonic()
-        self._job.wake()
+        self.times.append(time.monotonic())
+        self._wake()
 
     def note(self) -> None:
         """Count an interrupt that was raised all the same: the handler was somebody else's."""
         self._count(0, None)
 
+    def __bool__(self) -> bool:
+        return bool(self.times)
+
+    def waited(self) -> float:
+        """Seconds since the first."""
+        return time.monotonic() - self.times[0]
+
     def impatient(self) -> bool:
         """Whether the person will not wait for the statement to end."""
-        return self.count > 1 and (self.count > 2 or time.monotonic() - self.second > PATIENCE)
+        times = self.times
+        if len(times) < 2:
+            return False
+        return times[-1] - times[0] > _IN_ONE_GO < times[-1] - times[1] or time.monotonic() - times[1] > PATIENCE
+
+
+def _ends_what_runs() -> bool:
+    """Whether the handler of SIGINT is there to end what runs, and is not a program's with plans of its own.
+
+    Python's own does; so do those of asyncio and of a notebook's cell with an ``await`` in it, which
+    only cancel a coroutine and so would never reach a statement.
+    """
+    handler: Any = signal.getsignal(signal.SIGINT)
+    if handler is signal.default_int_handler:
+        return True
+    function = getattr(handler, "func", handler)  # asyncio's is a partial
+    return str(getattr(function, "__module__", "")).startswith(("asyncio.", "ipykernel."))
+
+
+@contextlib.contextmanager
+def shielded() -> Iterator[None]:
+    """Within this block nothing is left half done: an interrupt is raised when it ends."""
+    with _Interrupts() as interrupts:
+        yield
+    if interrupts:
+        raise KeyboardInterrupt
+
+
+def tell(text: str) -> None:
+    """Warn the person, every time, at the line of their own code that is being run."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_back is not None and is_library(frame.f_code.co_filename):
+        frame = frame.f_back
+    place = ("<unknown>", 1) if frame is None else (frame.f_code.co_filename, frame.f_lineno)
+    warnings.warn_explicit(text, DuctWarning, *place)
 
 
 class Session:
@@ -112,11 +176,18 @@ class Session:
     ----------
     name : str
         Of the duct, for the thread's name and messages.
+
+    Attributes
+    ----------
+    given_up : bool
+        Its statement does not end, and the person would not wait. Whoever finds this replaces the
+        session and then calls `retire`.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.given_up = False
+        self._retired = False
         self._jobs: SimpleQueue[_Job[Any] | None] = SimpleQueue()
         self._gate = threading.Lock()
         self._current: list[_Job[Any]] = []
@@ -125,58 +196,92 @@ class Session:
         )
         self._thread.start()
 
-    def run(self, function: Callable[[], _Result], cancel: Callable[[], None]) -> _Result:
+    def run(
+        self, function: Callable[[], _Result], cancel: Callable[[], None], counter: Counter | None = None
+    ) -> _Result:
         """Call `function` on the worker and wait for what it returns or raises.
 
         Parameters
         ----------
         cancel : callable
             The driver's cancel; called from other threads, and only while `function` runs.
+        counter : Counter, optional
+            Told of the beginning and the end, whatever interrupts.
 
         Raises
         ------
         KeyboardInterrupt
             The person interrupted, and `function` has ended; or the session is given up (`given_up`),
             and `function` goes on being cancelled in the background.
+        SessionReplaced
+            The session was given up meanwhile, and `function` was never called.
         """
         if threading.current_thread() is self._thread:
             raise DuctStatementError(
                 f"{self.name}: a statement cannot be run from within another of the same duct"
             )
         job = _Job(function)
-        with _Interrupts(job) as interrupts:
-            self._jobs.put(job)
-            self._await(job, cancel, interrupts)
-        if interrupts.count:
-            raise KeyboardInterrupt
-        if job.error is not None:
-            error, job.error = job.error, None
-            raise error
-        return job.result  # type: ignore[return-value]
+        with _Interrupts(job.wake) as interrupts:
+            if counter is not None:
+                counter.begin_statement()
+            try:
+                self._jobs.put(job)
+                said = self._await(job, cancel, interrupts)
+            finally:
+                if counter is not None:
+                    counter.end_statement()
+        if interrupts:
+            raise StatementInterrupted(f"{self.name}: the statement {said or 'had ended'}")
+        return self._outcome(job)
 
-    def _await(self, job: _Job[Any], cancel: Callable[[], None], interrupts: _Interrupts) -> None:
+    def _outcome(self, job: _Job[_Result]) -> _Result:
+        error, job.error = job.error, None
+        if error is None:
+            return job.result  # type: ignore[return-value]
+        if job.cancelled:
+            raise DuctStatementError(f"{self.name}: the statement {job.cancelled}")
+        raise error
+
+    def _await(self, job: _Job[Any], cancel: Callable[[], None], interrupts: _Interrupts) -> str:
+        """Wait for the job; what became of it, in words, when the person interrupted."""
         while not job.over:
             try:
                 job.wait(_POLL)
-                if not job.over and not self._thread.is_alive() and job.claim():
-                    job.error = DuctConnectionError(f"{self.name}: was disconnected before the statement could run")
-                    return
-                if interrupts.count and not job.over:
-                    self._stop(job, cancel, interrupts)
-                    return
+                if not job.over and self._is_past() and job.claim():
+                    job.error = self._never()
+                    return "had not begun"
+                if interrupts and not job.over:
+                    return self._stop(job, cancel, interrupts)
             except KeyboardInterrupt:
                 interrupts.note()
+        return ""
 
-    def _stop(self, job: _Job[Any], cancel: Callable[[], None], interrupts: _Interrupts) -> None:
+    def _is_past(self) -> bool:
+        return self._retired or not self._thread.is_alive()
+
+    def _never(self) -> Exception:
+        if self.given_up:
+            return SessionReplaced()
+        return DuctConnectionError(f"{self.name}: was disconnected before the statement could run")
+
+    def _stop(self, job: _Job[Any], cancel: Callable[[], None], interrupts: _Interrupts) -> str:
         """Cancel until the job has ended, or the person has lost patience."""
         if job.claim():  # still waiting for its turn: it never runs
             job.over = True
+            return "had not begun"
+        told = False
         while not job.over:
             self._cancel(job, cancel)
             job.wait(_CANCEL_EVERY)
-            if interrupts.impatient() and not job.over:
+            if job.over:
+                break
+            if interrupts.impatient():
                 self._give_up(job, cancel)
-                return
+                return "goes on being cancelled in the background"
+            if not told and interrupts.waited() > PATIENCE:
+                told = True
+                tell(f"{self.name}: the statement has not ended yet; interrupt again to leave it behind")
+        return "was cancelled" if job.error is not None else "had run to its end"
 
     def _cancel(self, job: _Job[Any], cancel: Callable[[], None]) -> None:
         """Cancel the job; under the gate, so that the cancel never strikes the one after it."""
@@ -198,21 +303,29 @@ class Session:
 
         threading.Thread(target=go_on, name=f"omniduct cancels {self.name}", daemon=True).start()
 
-    def cancel(self, cancel: Callable[[], None]) -> bool:
-        """Cancel what runs now, from any thread; whether something ran."""
+    def retire(self) -> None:
+        """Send the statements that still wait here to the session that has taken this one's place."""
+        self._retired = True
+
+    def cancel(self, cancel: Callable[[], None], said: str = "was cancelled") -> bool:
+        """Cancel what runs now, from any thread, and wait a moment for its end; whether something ran."""
         running = list(self._current)
+        deadline = time.monotonic() + PATIENCE
         for job in running:
-            self._cancel(job, cancel)
+            job.cancelled = said
+            while not job.over and time.monotonic() < deadline:
+                self._cancel(job, cancel)
+                time.sleep(_CANCEL_EVERY)
         return bool(running)
 
-    def close(self, cancel: Callable[[], None], patience: float = PATIENCE) -> None:
+    def close(self, cancel: Callable[[], None]) -> None:
         """End the thread, cancelling what still runs and waiting a moment for it to end."""
         self._jobs.put(None)
-        deadline = time.monotonic() + patience
+        if threading.current_thread() is self._thread or self.given_up:
+            return
+        deadline = time.monotonic() + PATIENCE
         while self._thread.is_alive() and time.monotonic() < deadline:
-            if threading.current_thread() is self._thread:
-                return
-            self.cancel(cancel)
+            self.cancel(cancel, "was cancelled: the duct was disconnected")
             self._thread.join(_CANCEL_EVERY)
 
     def __del__(self) -> None:

@@ -5,7 +5,6 @@ Nothing here parses: a text that no tokenizer can read is left as it is, for the
 
 from __future__ import annotations
 
-import hashlib
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set, ValuesView
@@ -175,6 +174,8 @@ def statement_hash(statement: str, tokenize: Tokenizer, cleanup: bool = True) ->
     >>> statement_hash(one, duckdb_tokenizer) == statement_hash(other, duckdb_tokenizer)
     True
     """
+    import hashlib
+
     text = _cleanup(statement, tokenize) if cleanup else statement
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 

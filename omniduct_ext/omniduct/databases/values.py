@@ -6,8 +6,6 @@ import datetime
 import decimal
 import functools
 import re
-import uuid
-import zoneinfo
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -134,6 +132,8 @@ def _zone(name: str) -> datetime.tzinfo:
         sign, hours, minutes = offset.groups()
         size = datetime.timedelta(hours=int(hours), minutes=int(minutes))
         return datetime.timezone(-size if sign == "-" else size)
+    import zoneinfo
+
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError):
@@ -239,7 +239,9 @@ def _extension(array: pa.Array) -> list[Any]:
 
 def _decoder(kind: pa.DataType) -> Callable[[Any], Any] | None:
     if kind.extension_name == "arrow.uuid":
-        return lambda value: uuid.UUID(bytes=value)
+        from uuid import UUID
+
+        return lambda value: UUID(bytes=value)
     if kind.extension_name == "arrow.bool8":
         return bool
     if kind.extension_name == "arrow.opaque" and kind.vendor_name == "DuckDB":
