@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 PANDAS, POLARS = "1M x 6 to pandas", "1M x 6 to polars"
 ROWS = 1_000_000
-CALLS, WARM_UP = 3, 1
+CALLS = 3
 MAKE = f"""
 CREATE TABLE trips AS SELECT
     i AS id,
@@ -32,10 +32,10 @@ bench.goal(PANDAS, "ours", 1.15, against="driver: Arrow, to_pandas")
 bench.goal(POLARS, "ours", 1.15, against="driver: Arrow, from_arrow")
 
 
-def measured(measure: str, read: harness.Call) -> harness.Samples:
+def measured(measure: str, read: harness.Call, calls: int = CALLS) -> harness.Samples:
     """Measure, and see that it gives the rows."""
     assert read(0).shape == (ROWS, 6)
-    return {measure: harness.times(read, CALLS, WARM_UP)}
+    return {measure: harness.times(read, calls)}
 
 
 def filled() -> duckdb.DuckDBPyConnection:
@@ -91,22 +91,23 @@ def ours() -> harness.Samples:
     }
 
 
-def _peer(measure: str, **settings: bool) -> harness.Samples:
+def peer(**settings: bool) -> harness.Call:
+    """Return the peer's cell magic, with the table made."""
     ip = harness.peer_shell(**settings)
     ip.user_ns["con"].execute(MAKE)
-    return measured(measure, lambda _: ip.run_cell_magic("sql", "", READ))
+    return lambda _: ip.run_cell_magic("sql", "", READ)
 
 
 @bench.side(f"{harness.PEER}, autopandas", peer=True)
 def jupysql_pandas() -> harness.Samples:
     """The peer's cell magic to pandas."""
-    return _peer(PANDAS, autopandas=True)
+    return measured(PANDAS, peer(autopandas=True))
 
 
 @bench.side(f"{harness.PEER}, autopolars", peer=True)
 def jupysql_polars() -> harness.Samples:
-    """The peer's cell magic to polars."""
-    return _peer(POLARS, autopolars=True)
+    """The peer's cell magic to polars; once a process, as it takes seconds."""
+    return measured(POLARS, peer(autopolars=True), calls=1)
 
 
 if __name__ == "__main__":

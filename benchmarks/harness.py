@@ -98,7 +98,7 @@ class Benchmark:
         return declare
 
     def goal(self, measure: str, side: str, at_most: float, against: str | None = None) -> None:
-        """Print beneath the table of a measure what is wanted: at most so many times another, or seconds."""
+        """Print what is wanted beside the figures of a side: at most so many times another, or seconds."""
         self._goals.append(_Goal(measure, side, at_most, against))
 
     def main(self) -> None:
@@ -124,15 +124,14 @@ class Benchmark:
         with tempfile.TemporaryDirectory(prefix="omniduct-bench-") as home:
             runners = {name: _Runner(name, side.peer, home) for name, side in self._sides.items()}
             print(
-                f"\n{self._title}\n{rounds} processes of each side by turns, after one that is not counted; ratios of medians (of minima)"
+                f"\n{self._title}\n{rounds} processes of each side by turns, after one that is not counted",
+                flush=True,
             )
             for turn in range(-1, rounds):
                 for runner in runners.values():
                     runner.run(counts=turn >= 0)
         _print_versions(runners.values())
-        for measure in dict.fromkeys(m for runner in runners.values() for m in runner.samples):
-            rows = {name: r.samples[measure] for name, r in runners.items() if measure in r.samples}
-            _print_table(measure, rows, [goal for goal in self._goals if goal.measure == measure])
+        _print_tables({name: runner.samples for name, runner in runners.items()}, self._goals)
 
 
 # Processes
@@ -326,20 +325,25 @@ def _print_versions(runners: Iterable[_Runner]) -> None:
         print(f"  {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, DuckDB threads {THREADS}")
 
 
-def _print_table(measure: str, rows: dict[str, list[float]], goals: list[_Goal]) -> None:
+def _print_tables(sides: dict[str, Samples], goals: list[_Goal]) -> None:
+    print("  x: times the median of (times the minimum of)")
+    width = max(len(name) for name in (*sides, *(m for samples in sides.values() for m in samples))) + 6
+    for measure in dict.fromkeys(m for samples in sides.values() for m in samples):
+        rows = {name: samples[measure] for name, samples in sides.items() if measure in samples}
+        _print_table(measure, rows, {g.side: _wanted(g) for g in goals if g.measure == measure}, width)
+
+
+def _print_table(measure: str, rows: dict[str, list[float]], wanted: dict[str, str], width: int) -> None:
     scale, unit = _unit(max(_median(values) for values in rows.values()))
     floor = next(iter(rows))
     peer = next((name for name in rows if name.startswith(PEER)), None)
     others = [name for name in (floor, peer) if name is not None]
-    width = max(len(measure) + 4, *map(len, rows))
     heads = "".join(f"{f'x {name}':>{_column(name)}}" for name in others)
     print(f"\n{f'{measure}, {unit}':<{width}}{'min':>9}{'median':>9}{'max':>9}{heads}")
     for name, values in rows.items():
         figures = "".join(f"{_short(v * scale):>9}" for v in (min(values), _median(values), max(values)))
         ratios = "".join(f"{_ratios(values, rows[other]):>{_column(other)}}" for other in others)
-        print(f"{name:<{width}}{figures}{ratios}")
-    for goal in goals:
-        print(f"  {_verdict(goal, rows)}")
+        print(f"{name:<{width}}{figures}{ratios}{wanted.get(name, '')}")
 
 
 def _column(name: str) -> int:
@@ -351,15 +355,11 @@ def _ratios(values: list[float], others: list[float]) -> str:
     return f"{_short(_median(values) / _median(others))} ({_short(min(values) / min(others))})"
 
 
-def _verdict(goal: _Goal, rows: dict[str, list[float]]) -> str:
-    values = rows[goal.side]
-    if goal.against is None:
-        scale, unit = _unit(goal.at_most)
-        wanted = f"{_short(goal.at_most * scale)} {unit}"
-        now = f"{_short(_median(values) * scale)} ({_short(min(values) * scale)})"
-    else:
-        wanted, now = f"{goal.at_most:g} x {goal.against}", _ratios(values, rows[goal.against])
-    return f"goal: {goal.side} at most {wanted}; now {now}"
+def _wanted(goal: _Goal) -> str:
+    if goal.against is not None:
+        return f"   goal: {goal.at_most:g} x {goal.against}"
+    scale, unit = _unit(goal.at_most)
+    return f"   goal: {_short(goal.at_most * scale)} {unit}"
 
 
 def _short(figure: float) -> str:
@@ -368,7 +368,7 @@ def _short(figure: float) -> str:
     >>> [_short(figure) for figure in (1435.2, 82.75, 1.234, 0.0912)]
     ['1,435', '82.8', '1.23', '0.091']
     """
-    digits = 0 if figure >= 100 else 1 if figure >= 10 else 2 if figure >= 0.1 else 3
+    digits = 0 if figure >= 100 else 1 if figure >= 10 else 2 if figure >= 1 else 3
     return f"{figure:,.{digits}f}"
 
 

@@ -27,7 +27,9 @@ def test_the_example_runs_queries_templates_streams_and_binds(shown: dict[str, A
     lite: Any = registry["lite"]
     lite.execute("CREATE TABLE t (a INTEGER, b TEXT); INSERT INTO t VALUES (1, 'one'), (2, NULL)")
     assert lite.query("SELECT * FROM t")["a"].tolist() == [1, 2]
-    assert lite.query("SELECT b FROM t WHERE a = {{ n | bind }}", context={"n": 1}, format="tuple") == [("one",)]
+    assert lite.query("SELECT b FROM t WHERE a = {{ n | bind }}", context={"n": 1}, format="tuple") == [
+        ("one",)
+    ]
     assert list(lite.stream("SELECT a FROM t")) == [(1,), (2,)]
     assert lite.table_exists("t")
     with pytest.raises(DuctStatementError, match="lite: no such table: nope"):

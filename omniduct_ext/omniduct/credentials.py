@@ -152,19 +152,19 @@ def _from_keyring(service: str, duct: str, field: str, username: Callable[[], st
             f"{duct}: its {field} is in the keyring, which needs the `keyring` package: "
             "pip install 'omniduct-ext[keyring]'"
         ) from error
-    user = "" if field == "username" else username() or ""
+    user = username() if field == "password" else None
     try:
-        if field == "username":
-            credential = keyring.get_credential(service, None)
-            found = credential.username if credential else None
-        else:
+        if user:
             found = keyring.get_password(service, user)
+        else:  # whichever there is
+            credential = keyring.get_credential(service, None)
+            found = getattr(credential, field) if credential else None
     except Exception as error:  # a backend has errors of its own
         raise DuctAuthenticationError(
             f"{duct}: the keyring did not give the {field} of {service!r}: {error}"
         ) from error.with_traceback(None)
     if found is None:
-        wanted = "username" if field == "username" else f"password of {user!r}"
+        wanted = f"{field} of {user!r}" if user else field
         raise DuctAuthenticationError(
             f"{duct}: the keyring has no {wanted} under {service!r}; set it with: "
             f"keyring set {service} {user or '<username>'}"

@@ -116,7 +116,7 @@ def _user_lines(tb: TracebackType | None) -> list[str]:
     lines = []
     for frame, number in traceback.walk_tb(tb):
         path = frame.f_code.co_filename
-        if _is_library(path):
+        if is_library(path):
             continue
         source = linecache.getline(path, number).strip()
         if not source or source.startswith("get_ipython().run_"):
@@ -125,7 +125,8 @@ def _user_lines(tb: TracebackType | None) -> list[str]:
     return lines
 
 
-def _is_library(path: str) -> bool:
+def is_library(path: str) -> bool:
+    """Whether a file of code is none of the user's own."""
     return path.startswith(_LIBRARIES) or "site-packages" in path or path.startswith("<frozen")
 
 

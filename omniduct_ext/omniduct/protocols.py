@@ -56,7 +56,7 @@ def register(cls: type[Duct]) -> None:
             _classes[protocol] = cls
         else:
             _note_duplicate(protocol, holder, path)
-            _tell(protocol, stacklevel=5)
+            _tell(protocol, stacklevel=4)  # this, __init_subclass__, abc, the class statement
 
 
 def find(protocol: str) -> type[Duct]:
@@ -76,7 +76,7 @@ def find(protocol: str) -> type[Duct]:
         return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
     point = _entry_points().get(protocol) or _looked_for_again().get(protocol)
     if point is not None:
-        _tell(protocol, stacklevel=3)
+        _tell(protocol, stacklevel=2)
         return _load(point)
     if protocol in NOT_YET:
         raise DuctProtocolUnknown(

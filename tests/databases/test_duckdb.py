@@ -81,7 +81,8 @@ def test_a_statement_without_a_result_gives_none(db: DuckDBClient) -> None:
 
 def test_several_statements_give_the_result_of_the_last(db: DuckDBClient) -> None:
     result = db.query(
-        "CREATE TABLE t (a INT); INSERT INTO t VALUES (1), (2);\nSELECT sum(a) AS s FROM t; -- done;", format="tuple"
+        "CREATE TABLE t (a INT); INSERT INTO t VALUES (1), (2);\nSELECT sum(a) AS s FROM t; -- done;",
+        format="tuple",
     )
     assert result == [(3,)]
 
@@ -204,7 +205,8 @@ def test_a_stream_to_a_file_is_whole_or_is_not_there(db: DuckDBClient, tmp_path:
     assert pd.read_csv(tmp_path / "n.csv")["n"].sum() == sum(range(100000))
     with pytest.raises(DuctStatementError):
         db.stream_to_file(
-            "SELECT CASE WHEN range = 5000000 THEN 'x' ELSE '1' END::INT FROM range(6000000)", tmp_path / "bad.csv"
+            "SELECT CASE WHEN range = 5000000 THEN 'x' ELSE '1' END::INT FROM range(6000000)",
+            tmp_path / "bad.csv",
         )
     assert [path.name for path in tmp_path.iterdir()] == ["n.csv"]
 
@@ -218,7 +220,9 @@ def test_a_stream_to_a_file_of_a_filesystem_duct_keeps_the_former_file_when_it_f
     db.stream_to_file("SELECT 1 AS a", "x.csv", fs=files)
     with pytest.raises(DuctStatementError):
         db.stream_to_file(
-            "SELECT CASE WHEN range = 5000000 THEN 'x' ELSE '1' END::INT FROM range(6000000)", "x.csv", fs=files
+            "SELECT CASE WHEN range = 5000000 THEN 'x' ELSE '1' END::INT FROM range(6000000)",
+            "x.csv",
+            fs=files,
         )
     assert files.listdir() == ["x.csv"]
     assert (tmp_path / "x.csv").read_text() == "a\n1\n"
@@ -287,7 +291,9 @@ def test_a_table_of_the_catalog_wins_over_a_frame(db: DuckDBClient) -> None:
     assert db.query("SELECT a FROM mine", frames={"mine": pd.DataFrame({"a": [1]})}, format="tuple") == [(9,)]
 
 
-@pytest.mark.parametrize("name", ["self", "statement", "connection", "cursor", "names", "call", "frames", "kwargs"])
+@pytest.mark.parametrize(
+    "name", ["self", "statement", "connection", "cursor", "names", "call", "frames", "kwargs"]
+)
 def test_no_variable_of_ours_can_be_queried(db: DuckDBClient, name: str) -> None:
     frame = pd.DataFrame({"a": [1]})  # a local variable of the caller is not one either
     assert frame is not None

@@ -53,7 +53,8 @@ def _port(duct: Duct) -> object:
     """
     _prepare_for(duct, "port")
     if duct._prepared and duct._remote is not None and duct._host is not None and duct._port is not None:
-        return cast("RemoteClient", duct._remote).port_forward_for(duct, cast(str, duct._host), cast(int, duct._port))
+        remote = cast("RemoteClient", duct._remote)
+        return remote.port_forward_for(duct, cast(str, duct._host), cast(int, duct._port))
     return duct._port
 
 

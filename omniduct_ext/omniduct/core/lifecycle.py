@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-import logging
+import math
 import threading
 import time
 from collections import deque
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from omniduct.core.status import DuctStatus
 
 __all__ = ["CONNECTED", "CONNECTING", "DISCONNECTED", "FAILED", "LOST", "Lifecycle"]
-
-logger = logging.getLogger("omniduct")
 
 DISCONNECTED = "disconnected"
 CONNECTING = "connecting"
@@ -254,7 +252,11 @@ class Lifecycle:
                 if other is None:
                     self._lead(mine, name, connect, undo)
             finally:
-                self._leave(mine)
+                try:
+                    self._leave(mine)
+                finally:
+                    mine.end()
+                    self.publish()
             if other is None:
                 if mine.failure is not None:
                     raise mine.own_failure()
@@ -301,28 +303,26 @@ class Lifecycle:
         """Become connected, unless somebody called `disconnect` meanwhile."""
         with self.lock:
             if attempt.cancelled:
-                raise DuctConnectionError(
-                    f"{name}: connecting was cancelled, as it was disconnected meanwhile"
-                )
+                raise DuctConnectionError(f"{name}: connecting was cancelled by disconnecting")
             attempt.succeeded = True
             self._connections += 1
             self.touch()
             self._enter(CONNECTED)
 
     def _leave(self, attempt: _Attempt) -> None:
-        """End an attempt of the calling thread, for all who wait; then tell the observers."""
-        try:
-            with self.lock:
-                if self._attempt is attempt:
-                    if not attempt.succeeded:
-                        failed = attempt.failure is not None and not attempt.cancelled
-                        self._enter(
-                            FAILED if failed else DISCONNECTED, str(attempt.failure) if failed else ""
-                        )
-                    self._attempt = None
-        finally:
-            attempt.end()
-        self.publish()
+        """End an attempt of the calling thread, for all who wait.
+
+        Whoever calls this also ends the attempt itself and publishes, as an interrupt may strike anywhere
+        in here, and nobody may wait for ever.
+        """
+        with self.lock:
+            if self._attempt is attempt:
+                if attempt.failure is not None and not attempt.cancelled:
+                    self._enter(FAILED, str(attempt.failure))
+                elif not attempt.succeeded:
+                    self._enter(DISCONNECTED)
+                self._attempt = None
+        attempt.end()
 
     def share_disconnect(self, disconnect: Callable[[], None], when: str = "") -> None:
         """Disconnect, alone; connecting that is under way in another thread is cancelled instead.
@@ -345,6 +345,11 @@ class Lifecycle:
                     return
                 other.wait()
             mine.in_hooks = True
+            self.last_used = -math.inf  # if this is interrupted, the next use probes first
             disconnect()
         finally:
-            self._leave(mine)
+            try:
+                self._leave(mine)
+            finally:
+                mine.end()
+                self.publish()

@@ -13,12 +13,12 @@ from omniduct.databases.magics import DatabaseMagics
 from omniduct.databases.namespaces import ParsedNamespaces
 from omniduct.databases.rendering import TemplateMethods
 from omniduct.databases.results import CURSOR_FORMATTERS, Formatter, formatter
-from omniduct.databases.running import Session
+from omniduct.databases.running import Session, SessionReplaced, shielded, tell
 from omniduct.databases.statements import Statement
 from omniduct.databases.tables import TableMethods
 from omniduct.databases.templates import Templates
 from omniduct.duct import Duct
-from omniduct.errors import DuctError, DuctStatementError, DuctWarning
+from omniduct.errors import DuctError, DuctStatementError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -259,7 +259,7 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Duct):
     def cancel(self) -> bool:
         """Cancel the statement that runs on the session, from any thread; whether one ran."""
         session = self._session
-        return session is not None and session.cancel(lambda: self._cancel(None))
+        return session is not None and session.cancel(self._canceller(session))
 
     def _formatter(self, format: str | None, options: Mapping[str, Any] | None) -> Formatter:
         given = {**(self.default_format_opts if format is None else {}), **(options or {})}
@@ -319,16 +319,27 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Duct):
         said = failures.redact(self, str(error).strip() or type(error).__name__)
         return DuctStatementError(f"{self.name}: {which}{said}{note}")
 
-    def _on_session(self, function: Callable[[], _Result], wait_for: Session | None = None) -> _Result:
-        self.connect()
-        session = wait_for or self._current_session()
-        self._life.begin_statement()
-        try:
-            return session.run(function, lambda: self._cancel(None))
-        finally:
-            self._life.end_statement()
-            if session.given_up and session is self._session:
-                self._give_up_session()
+    def _on_session(self, function: Callable[[], _Result]) -> _Result:
+        while True:
+            self.connect()
+            session = self._current_session()
+            try:
+                return session.run(function, self._canceller(session), self._life)
+            except SessionReplaced:
+                continue
+            finally:
+                if session.given_up and session is self._session:
+                    self._give_up_session(session)
+
+    def _canceller(self, session: Session) -> Callable[[], None]:
+        """The cancel of what runs on a session; it never strikes the one that has taken its place."""
+        handle = self._session_handle()
+
+        def cancel() -> None:
+            if handle is not None or session is self._session:
+                self._cancel(handle)
+
+        return cancel
 
     def _current_session(self) -> Session:
         session = self._session
@@ -339,17 +350,17 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Duct):
                 session = self._session
         return session
 
-    def _give_up_session(self) -> None:
+    def _give_up_session(self, session: Session) -> None:
         """Leave a session whose statement does not end, and say what was lost with it."""
-        import warnings
-
-        self._session = None
-        self._replace_connection()
-        warnings.warn(
-            f"{self.name}: the statement had not ended when you interrupted again. It goes on being cancelled "
-            "in the background; a new session was opened, without the former's temporary tables and settings",
-            DuctWarning,
-            stacklevel=2,
+        with shielded():
+            try:
+                self._replace_connection()
+            finally:
+                self._session = None  # only now: one on the former connection would find it busy
+                session.retire()
+        tell(
+            f"{self.name}: the statement had not ended when you interrupted again. It goes on being cancelled"
+            " in the background; a new session was opened, without the former's temporary tables and settings"
         )
 
     def _dump(self, cursor: Any, chosen: Formatter) -> Any:
@@ -396,6 +407,10 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Duct):
         """A cursor on a connection beside the session, for a stream; None if there is none."""
         return None
 
+    def _session_handle(self) -> Any:
+        """What ``_cancel`` takes to reach the session as it is now when another has taken its place."""
+        return None
+
     def _recover(self) -> str:
         """After a failed statement: make the session usable again, and say what that took."""
         return ""
@@ -417,9 +432,12 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Duct):
 
     def _end_session(self) -> None:
         """End the worker thread; a subclass's ``_disconnect`` is called after it."""
-        session, self._session = self._session, None
+        session = self._session
         if session is not None:
-            session.close(lambda: self._cancel(None))
+            try:
+                session.close(self._canceller(session))
+            finally:
+                self._session = None
 
     def _before_disconnect(self) -> None:
         self._end_session()

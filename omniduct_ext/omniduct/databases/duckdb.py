@@ -173,6 +173,9 @@ class DuckDBClient(DatabaseClient):
         if connection is not None:
             connection.interrupt()
 
+    def _session_handle(self) -> duckdb.DuckDBPyConnection | None:
+        return self._connection
+
     def _sibling_cursor(self) -> duckdb.DuckDBPyConnection:
         return self._session_connection()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import keyword
+import re
 from collections import ChainMap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -16,6 +18,13 @@ __all__ = ["DatabaseMagics"]
 
 Show = Literal["head", "all", "none"] | int
 _HEAD = 10
+
+_KEY = re.compile(r"\s*\w+\s*=(?!=)")
+# The words with which statements begin that are one word long, or have a `name = value` behind it.
+_SQL_BEGINS = frozenset(
+    "ABORT ANALYZE BEGIN CALL CHECKPOINT COMMIT CONFIGURE DECLARE DISCARD END EXEC EXECUTE EXPLAIN GO LET "
+    "OPTIMIZE PRAGMA REFRESH RESET RETURN ROLLBACK SELECT SET SHOW START SUMMARIZE UNSET VACUUM".split()
+)
 
 
 class DatabaseMagics(MagicsProvider):
@@ -73,11 +82,7 @@ class DatabaseMagics(MagicsProvider):
         if name in own.template_names:
             values = _values(call, rest, f"%{own.name} {name}")
             return own.query_from_template(name, context=_context(call, values))
-        if not rest.strip() or "=" in rest.split()[0]:
-            if not name:
-                raise DuctMagicError(
-                    f"%{own.name} needs SQL, or the name of a template; %%{own.name} runs a cell"
-                )
+        if _names_template(name, rest):
             own.template_get(name)  # raises, with near misses
         return own.query(statement, context=_context(call, None))
 
@@ -255,6 +260,11 @@ def _own(magics: DatabaseMagics) -> DatabaseClient:
     return cast("DatabaseClient", magics)
 
 
+def _names_template(first: str, rest: str) -> bool:
+    """Whether a line, by its form, calls a template: one word, ``key=value`` behind it, and no SQL."""
+    return first.rstrip(";").upper() not in _SQL_BEGINS and (not rest.strip() or bool(_KEY.match(rest)))
+
+
 def _context(call: MagicCall, given: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """What a template sees: the user's variables, and over these what was given."""
     return ChainMap(dict(given or {}), cast("Any", call.namespace))
@@ -279,7 +289,7 @@ def _assigned(call: MagicCall, value: Any, variable: str | None) -> Any:
 
 def _check_variable(variable: str | None) -> None:
     """Complain about a name that cannot be assigned to, before anything runs."""
-    if variable is not None and not variable.isidentifier():
+    if variable is not None and (not variable.isidentifier() or keyword.iskeyword(variable)):
         raise DuctMagicError(f"the result cannot be assigned to {variable!r}: it is no name of a variable")
 
 

@@ -126,16 +126,16 @@ class _Interrupts:
     def __bool__(self) -> bool:
         return bool(self.times)
 
-    def waited(self) -> float:
-        """Seconds since the first."""
-        return time.monotonic() - self.times[0]
+    def waits(self) -> bool:
+        """Whether the person has interrupted once, and has waited since."""
+        return len(self.times) == 1 and time.monotonic() - self.times[0] > PATIENCE
 
     def impatient(self) -> bool:
         """Whether the person will not wait for the statement to end."""
-        times = self.times
-        if len(times) < 2:
+        if len(self.times) < 2:
             return False
-        return times[-1] - times[0] > _IN_ONE_GO < times[-1] - times[1] or time.monotonic() - times[1] > PATIENCE
+        second, last = self.times[1], self.times[-1]
+        return last - second > _IN_ONE_GO or time.monotonic() - second > PATIENCE
 
 
 def _ends_what_runs() -> bool:
@@ -273,12 +273,10 @@ class Session:
         while not job.over:
             self._cancel(job, cancel)
             job.wait(_CANCEL_EVERY)
-            if job.over:
-                break
-            if interrupts.impatient():
+            if interrupts.impatient() and not job.over:
                 self._give_up(job, cancel)
                 return "goes on being cancelled in the background"
-            if not told and interrupts.waited() > PATIENCE:
+            if interrupts.waits() and not told and not job.over:
                 told = True
                 tell(f"{self.name}: the statement has not ended yet; interrupt again to leave it behind")
         return "was cancelled" if job.error is not None else "had run to its end"

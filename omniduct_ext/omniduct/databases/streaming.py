@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
-from omniduct.databases.running import Session
+from omniduct.databases.running import Session, shielded, tell
 from omniduct.databases.statements import Statement
 
 if TYPE_CHECKING:
@@ -23,20 +23,31 @@ _Result = TypeVar("_Result")
 
 
 class _Beside:
-    """A statement that runs beside the session, on a sibling connection where the driver has one."""
+    """A statement that runs beside the session, on a sibling connection where the driver has one.
+
+    Dropping it closes it.
+    """
+
+    open = False
 
     def __init__(self, client: DatabaseClient) -> None:
         self._client = client.connect()
         self.cursor = client._sibling_cursor()
-        self._own = None if self.cursor is None else Session(f"{client.name} (stream)")
-        self.open = True
-        client._life.begin_statement()
+        self._own = None if self.cursor is None else Session(client.name)
+        with shielded():
+            client._life.begin_statement()
+            self.open = True
+
+    @property
+    def client_name(self) -> str:
+        return self._client.name
 
     def call(self, function: Callable[[], _Result]) -> _Result:
         """Call a function on the worker; an interrupt cancels the statement and ends it for good."""
-        session = self._own or self._client._current_session()
         try:
-            return session.run(function, self._cancel)
+            if self._own is None:
+                return self._client._on_session(function)
+            return self._own.run(function, self._cancel)
         except BaseException:
             self.close()
             raise
@@ -47,12 +58,27 @@ class _Beside:
     def close(self) -> None:
         if not self.open:
             return
-        self.open = False
-        if self._own is not None:
-            self._own.close(self._cancel)
-            with contextlib.suppress(Exception):  # the link may be gone
-                self.cursor.close()
-        self._client._life.end_statement()
+        with shielded():
+            self.open = False
+            try:
+                if self._own is not None:
+                    self._end(self._own)
+            finally:
+                self._client._life.end_statement()
+
+    def _end(self, session: Session) -> None:
+        session.close(self._cancel)
+        if session.given_up:  # its cursor is in use, and goes with its thread
+            tell(
+                f"{self._client.name}: the stream's statement had not ended when you interrupted again. "
+                "It goes on being cancelled in the background"
+            )
+            return
+        with contextlib.suppress(Exception):  # the link may be gone
+            self.cursor.close()
+
+    def __del__(self) -> None:
+        self.close()
 
 
 class Stream(Iterator[Any]):
@@ -106,15 +132,14 @@ class Stream(Iterator[Any]):
         self._pieces = iter(())
         self._beside.close()
 
+    def __repr__(self) -> str:
+        return f"<Stream of {self._beside.client_name}, {'open' if self._beside.open else 'closed'}>"
+
     def __enter__(self) -> Stream:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def __del__(self) -> None:
-        if "_beside" in self.__dict__:
-            self._beside.close()
 
 
 def _pieces(rows: Iterator[Any]) -> Iterator[list[Any]]:

@@ -11,7 +11,7 @@ from omniduct.core.endpoints import where
 from omniduct.core.lifecycle import CONNECTED
 from omniduct.credentials import is_tagged
 from omniduct.duct import Duct
-from omniduct.errors import DuctMagicError
+from omniduct.errors import DuctConnectionError, DuctError, DuctMagicError
 from omniduct.ipython.lines import Declaration, parse
 from omniduct.ipython.tables import Table
 from omniduct.utils.magics import Declared, MagicCall, MagicsProvider, Rest, line_magic
@@ -54,9 +54,7 @@ class OmniductCommands(MagicsProvider):
             hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(_COMMANDS)}"
             raise DuctMagicError(f"%omniduct has no command {name!r}; {hint}")
         chosen = getattr(self, f"_{name}")
-        words, keys = parse(
-            rest, Declaration(_unbound(chosen), name, 1), f"%omniduct {name}", call.namespace
-        )
+        words, keys = parse(rest, Declaration(_unbound(chosen), name, 1), f"%omniduct {name}", call.namespace)
         return chosen(*words, **keys)
 
     def _complete_magic(self, declared: Declared, before: str) -> list[str]:
@@ -69,7 +67,7 @@ class OmniductCommands(MagicsProvider):
 
     def _status(self) -> Table:
         """Show every duct and its state."""
-        return self._table([duct for duct in self._registry])
+        return self._table(list(self._registry))
 
     def _table(self, ducts: list[Duct]) -> Table:
         order = list(Duct.Type)
@@ -91,8 +89,16 @@ class OmniductCommands(MagicsProvider):
     def _connect(self, *names: str) -> Table:
         """Connect ducts."""
         ducts = self._named("connect", names)
+        failures = []
         for duct in ducts:
-            duct.connect()
+            try:
+                duct.connect()
+            except DuctError as error:
+                failures.append(error)
+        if len(failures) > 1:
+            raise DuctConnectionError("\n".join(map(str, failures)))
+        if failures:
+            raise failures[0]
         return self._table(ducts)
 
     def _disconnect(self, *names: str) -> Table:
@@ -115,8 +121,8 @@ class OmniductCommands(MagicsProvider):
         password = arguments.get("password")
         if isinstance(password, str) and not is_tagged(password):
             raise DuctMagicError(
-                "%omniduct new takes no literal password: it would stay in the notebook and the history. Use "
-                "password=True to be asked, or a source: password='env:NAME', 'keyring:service', 'command:...'"
+                "%omniduct new takes no literal password, which would stay in the notebook and the history; "
+                "use password=True to be asked, or a source: 'env:NAME', 'keyring:service' or 'command:...'"
             )
         duct = self._registry.new(name, protocol, **arguments)
         self._publish()

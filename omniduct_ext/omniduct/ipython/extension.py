@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import sys
+import builtins
+import keyword
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
+from omniduct.duct import Duct
 from omniduct.ipython.commands import OmniductCommands
 from omniduct.ipython.completion import LineCompleter
-from omniduct.ipython.magics import register_declared, table
+from omniduct.ipython.magics import HelpLines, register_declared, say, table
 from omniduct.registry import DuctRegistry
 
 if TYPE_CHECKING:
@@ -23,17 +25,24 @@ class Extension:
     """What one shell has of omniduct: the registry, the magics and the names."""
 
     def __init__(self, shell: InteractiveShell) -> None:
-        self._shell = shell
+        self._shell = cast("Any", shell)  # IPython has no types here
         self._names: dict[str, object] = {}
+        self._told: set[str] = set()
         self.registry = DuctRegistry(parent=shell)
-        shell.configurables.append(self.registry)
+        self._shell.configurables.append(self.registry)
         self._completer = LineCompleter(shell)
-        self._fill()
+        self._help = HelpLines(shell)
+        try:
+            self._fill()
+        except BaseException:
+            self.close()
+            raise
         self.registry.observe(self._reload, names=["ducts", "config_files"])
 
     def _fill(self) -> None:
         self.registry.load()
-        register_declared(OmniductCommands(self.registry, self._populate), "omniduct")
+        with table(self._shell).telling("omniduct"):
+            register_declared(OmniductCommands(self.registry, self._populate), "omniduct")
         self._populate()
         self._report()
 
@@ -41,24 +50,38 @@ class Extension:
         """Put the ducts into the user's namespace; a name of the user's own stays theirs."""
         if not self.registry.populate_namespace:
             return
-        names = {"registry": self.registry, **self.registry.populate_namespace()}
-        taken = []
-        for name, value in names.items():
-            held = self._shell.user_ns.get(name, value)
-            if held is not value and held is not self._names.get(name):
-                taken.append(name)
-            elif name.isidentifier():
-                self._names[name] = value
-        self._shell.push(self._names, interactive=False)
-        for name in sorted(set(taken) - {"registry"}):
-            _say(f"{name} is a variable of yours and stays so; the duct is registry[{name!r}]")
+        new = {}
+        for name, value in {"registry": self.registry, **self.registry.populate_namespace()}.items():
+            owner = self._owner(name)
+            if owner:
+                self._leave(name, value, owner)
+            elif self._names.get(name) is not value:  # else it is there, or the person has deleted it
+                new[name] = value
+        self._names.update(new)
+        self._shell.push(new, interactive=False)
+
+    def _owner(self, name: str) -> str:
+        """Whose a name is, in words; empty if it may be given to a duct."""
+        user = self._shell.user_ns
+        if name in user:
+            return "" if user[name] is self._names.get(name) else "a variable of yours"
+        return "Python's own" if hasattr(builtins, name) or keyword.iskeyword(name) else ""
+
+    def _leave(self, name: str, value: object, owner: str) -> None:
+        if name in self._told or self._shell.user_ns.get(name) is value:
+            return
+        self._told.add(name)
+        text = f"{name} is {owner} and stays so"
+        if isinstance(value, Duct):
+            text += f"; the duct is registry[{self.registry.names_of(value)[0]!r}]"
+        say(text)
 
     def _report(self) -> None:
         problems = self.registry.problems
         for problem in problems[:_MOST_SHOWN]:
-            _say(str(problem))
+            say(str(problem))
         if len(problems) > _MOST_SHOWN:
-            _say(f"{len(problems) - _MOST_SHOWN} more entries have problems: %omniduct status lists them")
+            say(f"{len(problems) - _MOST_SHOWN} more entries have problems: %omniduct status lists them")
 
     def _reload(self, _change: object) -> None:
         """Read the configuration again, after ``%config DuctRegistry...`` changed it."""
@@ -68,15 +91,18 @@ class Extension:
         self._fill()
 
     def _take_names(self) -> None:
+        hidden = self._shell.user_ns_hidden
         for name, value in self._names.items():
-            if self._shell.user_ns.get(name) is value:
-                self._shell.drop_by_id({name: value})
+            self._shell.drop_by_id({name: value})
+            if hidden.get(name) is value:  # the person has given the name to something else
+                del hidden[name]
         self._names.clear()
 
     def close(self) -> None:
         """Disconnect, and take back exactly what was put in."""
         self.registry.unobserve_all()
         self._completer.close()
+        self._help.close()
         self._take_names()
         table(self._shell).take_back()
         if self.registry in self._shell.configurables:
@@ -98,7 +124,3 @@ def unload(shell: InteractiveShell) -> None:
     extension = _loaded.pop(shell, None)
     if extension is not None:
         extension.close()
-
-
-def _say(text: str) -> None:
-    print(f"omniduct: {text}", file=sys.stderr)  # noqa: T201

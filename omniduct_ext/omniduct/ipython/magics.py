@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
-import warnings
+import re
+import sys
+import traceback
 import weakref
 from collections import ChainMap
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from IPython.core.getipython import get_ipython
 
-from omniduct.errors import DuctWarning
 from omniduct.ipython.lines import Declaration, parse
 from omniduct.utils.magics import Declared, MagicsProvider, declared_magics
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["Call", "MagicFunction", "MagicTable", "register", "register_declared", "table"]
+__all__ = [
+    "Call",
+    "HelpLines",
+    "MagicFunction",
+    "MagicTable",
+    "register",
+    "register_declared",
+    "say",
+    "table",
+]
 
 Kind = Literal["line", "cell"]
 _KINDS: tuple[Kind, Kind] = ("line", "cell")
+_OTHER: dict[Kind, Kind] = {"line": "cell", "cell": "line"}
 NEVER = frozenset({"sql"})  # belongs to other packages
+
+
+def say(text: str) -> None:
+    """Tell the person something that is no error."""
+    print(f"omniduct: {text}", file=sys.stderr)  # noqa: T201
+
+
+def _spelled(kind: Kind, name: str) -> str:
+    """As it is typed: ``%name`` or ``%%name``."""
+    return f"{'%' if kind == 'line' else '%%'}{name}"
+
+
+def _of_ipython(function_or_object: Any) -> bool:
+    return str(getattr(function_or_object, "__module__", "")).startswith("IPython.")
 
 
 class Call:
@@ -30,7 +56,7 @@ class Call:
     __slots__ = ("_shell", "namespace")
 
     def __init__(self, shell: InteractiveShell, local: Mapping[str, Any] | None) -> None:
-        self._shell = shell
+        self._shell = cast("Any", shell)  # IPython has no types here
         user = shell.user_ns
         self.namespace: Mapping[str, Any] = user if local is None or local is user else ChainMap(local, user)  # type: ignore[arg-type]
 
@@ -40,9 +66,10 @@ class Call:
 
     def show(self, value: object) -> None:
         """Display a value below the cell."""
-        from IPython.display import display
+        from IPython import display
 
-        display(value)
+        show: Any = display.display
+        show(value)
 
 
 class MagicFunction:
@@ -52,8 +79,6 @@ class MagicFunction:
     expanded, that local variables are wanted, and the text for ``%NAME?``.
     """
 
-    __slots__ = ("__name__", "_bound", "_declared", "_kind")
-
     _ipython_magic_no_var_expand = True
     needs_local_scope = True
 
@@ -62,6 +87,7 @@ class MagicFunction:
         self._declared = declared
         self._kind = declared.kind
         self.__name__ = name
+        self.__doc__ = declared.function.__doc__  # ``%quickref`` shows its first line
 
     @property
     def declaration(self) -> Declaration:
@@ -69,17 +95,17 @@ class MagicFunction:
         return _declaration(self._declared)
 
     @property
-    def spelled(self) -> str:
-        """As it is typed: ``%name`` or ``%%name``."""
-        return f"{'%' if self._kind == 'line' else '%%'}{self.__name__}"
+    def __wrapped__(self) -> Callable[..., Any]:  # what ``%NAME??`` shows the source of
+        return self._declared.function
 
     def __call__(
         self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None
     ) -> object:
+        """Run the magic: what IPython does with a line, and a cell, that begins with its name."""
         shell = get_ipython()
         assert shell is not None, "a magic was called outside IPython"
         call = Call(shell, local_ns)
-        words, keys = parse(line, self.declaration, self.spelled, call.namespace)
+        words, keys = parse(line, self.declaration, _spelled(self._kind, self.__name__), call.namespace)
         method = getattr(self._bound, self._declared.attribute)
         if self._kind == "cell":
             return method(call, cell or "", *words, **keys)
@@ -91,8 +117,19 @@ class MagicFunction:
         return [] if complete is None else list(complete(self._declared, before))
 
     def getdoc(self) -> str:
-        """The help, from signature and docstring; IPython asks for it under this name."""
-        return self.declaration.help(self.__name__, self._kind == "cell")
+        """The help, from signature and docstring; IPython asks for it under this name.
+
+        That of the other magic of the same name follows: ``%NAME.template`` and ``%%NAME.template``.
+        """
+        shell = get_ipython()
+        other = None if shell is None else table(shell).find(_OTHER[self._kind], self.__name__)
+        return "\n\n\n".join(each.own_help() for each in (self, other) if each is not None)
+
+    def own_help(self) -> str:
+        """The help for this magic alone."""
+        text = self.declaration.help(self.__name__, self._kind == "cell")
+        base = self.__name__.removesuffix(f".{self._declared.suffix}")
+        return text.replace("%NAME", f"%{base}")
 
 
 _declarations: dict[Declared, Declaration] = {}
@@ -112,6 +149,8 @@ class MagicTable:
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = weakref.ref(shell)
         self._ours: dict[tuple[Kind, str], Any] = {}
+        self._objects: list[Any] = []
+        self._refused: dict[tuple[Kind, str], None] = {}
         self._told: set[tuple[Kind, str]] = set()
 
     @property
@@ -120,39 +159,74 @@ class MagicTable:
         return shell.magics_manager.magics if shell is not None else {"line": {}, "cell": {}}
 
     def put(self, kind: Kind, name: str, function: Callable[..., Any]) -> None:
-        """Add a magic, unless the name belongs to somebody else: then that is said, once."""
-        held = self._magics[kind].get(name)
-        if name in NEVER or (held is not None and held is not self._ours.get((kind, name))):
-            self._tell(kind, name)
-            return
-        self._magics[kind][name] = self._ours[kind, name] = function
+        """Add a magic, unless the name belongs to somebody else."""
+        if self._may_be_ours(kind, name, self._magics[kind].get(name)):
+            self._magics[kind][name] = self._ours[kind, name] = function
+        else:
+            self._refused[kind, name] = None
 
-    def _tell(self, kind: Kind, name: str) -> None:
-        if (kind, name) in self._told:
-            return
-        self._told.add((kind, name))
-        spelled = f"{'%' if kind == 'line' else '%%'}{name}"
-        warnings.warn(
-            f"{spelled} is not omniduct's to give away and stays as it is; to have magics for the duct "
-            f"{name!r}, give it another name, or call its register_magics('another_name')",
-            DuctWarning,
-            stacklevel=2,
-        )
+    def _may_be_ours(self, kind: Kind, name: str, held: object) -> bool:
+        """Whether a name that is `held` by that function, or by none, may be given away."""
+        shell = self._shell()
+        if name in NEVER or (held is None and shell is not None and name in shell.magics_manager.lazy_magics):
+            return False  # the user has declared it, and it loads when it is used
+        return held is None or held is self._ours.get((kind, name))
 
-    def adopt(self, register: Callable[[], object]) -> None:
-        """Let a third party register magics by itself, and note which; what it overwrote is put back."""
+    @contextmanager
+    def telling(self, base_name: str) -> Iterator[None]:
+        """When this block ends, say what could not be had in it for the duct; never twice."""
+        try:
+            yield
+        finally:
+            refused = [each for each in self._refused if each not in self._told]
+            self._told.update(refused)
+            self._refused.clear()
+            if refused:
+                names = [
+                    _spelled(*each) for each in sorted(refused, key=lambda each: (each[1], each[0] == "cell"))
+                ]
+                verb = "is" if len(names) == 1 else "are"
+                say(
+                    f"{' and '.join(names)} {verb} left to others; for magics of the duct {base_name!r} "
+                    "under another name call its register_magics('another_name')"
+                )
+
+    @contextmanager
+    def adopting(self) -> Iterator[None]:
+        """In this block a third party registers by itself: its magics are noted, those of others put back."""
+        shell = self._shell()
+        assert shell is not None
         before = {kind: dict(self._magics[kind]) for kind in _KINDS}
-        register()
-        for kind in _KINDS:
-            for name, function in list(self._magics[kind].items()):
-                former = before[kind].get(name)
-                if function is former or self._ours.get((kind, name)) is function:
-                    continue
-                if former is not None and self._ours.get((kind, name)) is not former:
-                    self._magics[kind][name] = former
-                    self._tell(kind, name)
-                else:
-                    self._ours[kind, name] = function
+        objects = dict(shell.magics_manager.registry)
+        try:
+            yield
+        finally:
+            for kind in _KINDS:
+                self._adopt(kind, before[kind])
+            now = shell.magics_manager.registry
+            self._objects += [
+                now[name] for name in now if now[name] is not objects.get(name) and not _of_ipython(now[name])
+            ]
+
+    def _adopt(self, kind: Kind, before: dict[str, Any]) -> None:
+        for name, function in list(self._magics[kind].items()):
+            former = before.get(name)
+            if function is former or self._ours.get((kind, name)) is function:
+                continue
+            if former is not None and _of_ipython(function):  # IPython loads its own when they are first used
+                continue
+            if self._may_be_ours(kind, name, former):
+                self._ours[kind, name] = function
+                continue
+            self._refused[kind, name] = None
+            if former is None:
+                del self._magics[kind][name]
+            else:
+                self._magics[kind][name] = former
+
+    def has(self, name: str) -> bool:
+        """Whether a magic of this name, of either kind, is ours."""
+        return any((kind, name) in self._ours for kind in _KINDS)
 
     def find(self, kind: Kind, name: str) -> MagicFunction | None:
         """The declared magic of ours that has this name."""
@@ -173,8 +247,21 @@ class MagicTable:
         for (kind, name), function in self._ours.items():
             if magics[kind].get(name) is function:
                 del magics[kind][name]
+        for magics_object in self._objects:
+            self._forget(magics_object)
         self._ours.clear()
+        self._objects.clear()
         self._told.clear()
+
+    def _forget(self, magics_object: object) -> None:
+        """Take a third party's ``Magics`` object out of what IPython keeps of it."""
+        shell = self._shell()
+        if shell is None:
+            return
+        known, name = shell.magics_manager.registry, type(magics_object).__name__
+        if name in known and known[name] is magics_object:
+            del known[name]
+        shell.configurables[:] = [each for each in shell.configurables if each is not magics_object]
 
 
 _tables: weakref.WeakKeyDictionary[InteractiveShell, MagicTable] = weakref.WeakKeyDictionary()
@@ -193,14 +280,27 @@ def register(provider: MagicsProvider, base_name: str) -> None:
     shell = get_ipython()
     if shell is None:
         return
-    names = dict.fromkeys(
-        [base_name, base_name.replace("/", ".")]
-    )  # %prod.hive: IPython's `?` knows no slash
-    for name in names:
-        if type(provider)._register_magics is MagicsProvider._register_magics:
-            provider._register_magics(name)
-        else:
-            table(shell).adopt(lambda name=name: provider._register_magics(name))  # type: ignore[misc]
+    names = dict.fromkeys([base_name, base_name.replace("/", ".")])  # %prod.hive is what people try, too
+    own = table(shell)
+    with own.telling(base_name):
+        for name in names:
+            if type(provider)._register_magics is MagicsProvider._register_magics:
+                provider._register_magics(name)
+            else:
+                with own.adopting():
+                    _register_by_itself(provider, name)
+
+
+def _register_by_itself(provider: MagicsProvider, name: str) -> None:
+    """Let a third party register; its failure is said, and stops nothing else that is being loaded."""
+    try:
+        provider._register_magics(name)
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        say(
+            f"the magics of {name!r} could not all be registered: {type(error).__name__}: {error} "
+            f"[{place.filename}, line {place.lineno}]"
+        )
 
 
 def register_declared(provider: object, base_name: str) -> None:
@@ -212,3 +312,28 @@ def register_declared(provider: object, base_name: str) -> None:
     for declared in declared_magics(type(provider)):
         name = declared.name(base_name)
         put(declared.kind, name, MagicFunction(provider, declared, name))
+
+
+class HelpLines:
+    """Makes ``%%NAME.template?`` and ``%my-duct?`` show help: IPython's own `?` knows no such names."""
+
+    _LINE = re.compile(r"(?P<name>%{1,2}[^\s%?]+)(?P<marks>\?{1,2})\s*\Z")
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._table = table(shell)
+        self._shell = weakref.ref(shell)
+        shell.input_transformers_cleanup.insert(0, self)  # before what makes a cell magic of the line
+
+    def __call__(self, lines: list[str]) -> list[str]:
+        """The lines of a cell, one that asks for the help of a magic of ours as a call."""
+        found = self._LINE.match(lines[0]) if len(lines) == 1 else None
+        if found is None or not self._table.has(found["name"].lstrip("%")):
+            return lines
+        command = "pinfo2" if found["marks"] == "??" else "pinfo"
+        return [f"get_ipython().run_line_magic({command!r}, {found['name']!r})\n"]
+
+    def close(self) -> None:
+        """Take it out again."""
+        shell = self._shell()
+        if shell is not None and self in shell.input_transformers_cleanup:
+            shell.input_transformers_cleanup.remove(self)

@@ -23,13 +23,15 @@ class Table:
         self, heading: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str] = ()
     ) -> None:
         self.heading = list(heading)
-        self.rows = [list(row) for row in rows]
+        self.rows = [[" ".join(cell.split()) for cell in row] for row in rows]
         self.notes = list(notes)
 
     def __repr__(self) -> str:
         widths = [max(map(len, column)) for column in zip(self.heading, *self.rows, strict=True)]
         ruled = [self.heading, ["─" * width for width in widths], *self.rows]
-        lines = ["  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in ruled]
+        lines = [
+            "  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in ruled
+        ]
         if self.notes:
             lines += ["", *(f"! {note}" for note in self.notes)]
         return "\n".join(lines)

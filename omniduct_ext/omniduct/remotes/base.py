@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit, urlunsplit
 
+from omniduct.core import failures
 from omniduct.core.endpoints import port_number, split
 from omniduct.duct import Duct
 from omniduct.errors import DuctConfigError, DuctConnectionError, DuctError, DuctServerUnreachable
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["RemoteClient"]
-
-logger = logging.getLogger("omniduct")
 
 
 class RemoteClient(FileSystemClient):
@@ -92,13 +90,13 @@ class RemoteClient(FileSystemClient):
             Nothing answers at the target, seen from there.
         """
         host, port = self._target(remote_host, remote_port)
-        return self._forwarded(host, port, local_port, owner=None)
+        return self._forwarded(host, port, local_port, user=None)
 
     def port_forward_for(self, duct: Duct, host: str, port: int) -> int:
         """The local port of a duct's own forward; started if need be, until the duct gives it back."""
-        return self._forwarded(host, port, None, owner=id(duct))
+        return self._forwarded(host, port, None, user=duct)
 
-    def _forwarded(self, host: str, port: int, local_port: int | None, owner: int | None) -> int:
+    def _forwarded(self, host: str, port: int, local_port: int | None, user: Duct | None) -> int:
         self.connect()
         with self._forwards.lock:
             found = self._forwards.find(host, port)
@@ -108,7 +106,7 @@ class RemoteClient(FileSystemClient):
                     f"not {local_port}; stop that forward first"
                 )
             forward = found[0] if found else self._start(host, port, local_port)
-            forward.owners.add(owner)
+            forward.use(user)
             return forward.local_port
 
     def _start(self, host: str, port: int, local_port: int | None) -> Forward:
@@ -120,19 +118,18 @@ class RemoteClient(FileSystemClient):
         except DuctError:
             raise
         except Exception as error:
+            said = failures.redact(self, str(error) or type(error).__name__)
             raise DuctConnectionError(
-                f"{self.name}: could not forward local port {local} to {host}:{port}: {error}"
-            ) from error.with_traceback(None)
+                f"{self.name}: could not forward local port {local} to {host}:{port}: {said}"
+            ) from failures.cause(self, error)
         return self._forwards.add(Forward(local, host, port, connection))
 
     def port_forward_release(self, duct: Duct) -> None:
         """Take a duct's forward back; it ends when nobody else uses it."""
         with self._forwards.lock:
             for forward in self._forwards:
-                if id(duct) in forward.owners:
-                    forward.owners.discard(id(duct))
-                    if not forward.owners:
-                        self._stop(forward)
+                if forward.drop_user(duct) and not forward.is_wanted:
+                    self._stop(forward)
 
     def has_port_forward(
         self, remote_host: str | None = None, remote_port: int | None = None, local_port: int | None = None
@@ -156,18 +153,25 @@ class RemoteClient(FileSystemClient):
             remote_host, remote_port = self._target(remote_host, remote_port, required=False)
         with self._forwards.lock:
             found = self._forwards.find(remote_host, remote_port, local_port)
-            if not found:
-                raise DuctConfigError(
-                    f"{self.name}: there is no forward to stop (local port {local_port}, to {remote_host}:{remote_port})"
-                )
             for forward in found:
                 self._stop(forward)
+        if not found:
+            there_are = ", ".join(map(str, self._forwards)) or "none"
+            raise DuctConfigError(f"{self.name}: there is no such forward; there are {there_are}")
+        self._lose_users(found)
 
     def port_forward_stopall(self) -> None:
         """Stop every forward."""
         with self._forwards.lock:
-            for forward in self._forwards:
+            stopped = list(self._forwards)
+            for forward in stopped:
                 self._stop(forward)
+        self._lose_users(stopped)
+
+    def _lose_users(self, stopped: list[Forward]) -> None:
+        """What was reached through these forwards is lost; not under the lock, as observers hear of it."""
+        for forward in stopped:
+            forward.lose_users(f"the forward through {self.name!r} has ended")
 
     def _stop(self, forward: Forward) -> None:
         self._forwards.drop(forward)
@@ -175,8 +179,8 @@ class RemoteClient(FileSystemClient):
             self._port_forward_stop(
                 forward.local_port, forward.remote_host, forward.remote_port, forward.connection
             )
-        except Exception:  # it has ended with the connection, most likely
-            logger.debug("%s: stopping the forward %s", self.name, forward, exc_info=True)
+        except Exception as error:  # it has ended with the connection, most likely
+            failures.log(self, f"stopping the forward from {forward}", error)
 
     def show_port_forwards(self) -> pd.DataFrame:
         """The forwards: a row each, with local port, remote host and remote port."""
@@ -206,7 +210,7 @@ class RemoteClient(FileSystemClient):
         return bool(self.connect()._is_port_bound(host, port))
 
     def _target(self, host: str, port: int | None, required: bool = True) -> Any:
-        name, own_port = split(host)
+        name, own_port = split(host, self.name)
         number = port_number(self.name, port) or own_port
         if number is None and required:
             raise DuctConfigError(f"{self.name}: {host!r} names no port to forward to; write 'host:port'")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import socket
 import threading
+import weakref
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Forward", "Forwards", "free_port"]
+if TYPE_CHECKING:
+    from omniduct.duct import Duct
+
+__all__ = ["LOOPBACK", "Forward", "Forwards", "free_port"]
 
 LOOPBACK = "127.0.0.1"
 
@@ -33,8 +37,35 @@ class Forward:
     remote_host: str
     remote_port: int
     connection: Any
-    owners: set[object] = field(default_factory=set)
-    """The ids of the ducts that use it, and None for one that was asked for explicitly."""
+    asked_for: bool = False
+    """Whether it was asked for explicitly, and stays when no duct uses it."""
+    _users: dict[int, weakref.ref[Duct]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{LOOPBACK}:{self.local_port} to {self.remote_host}:{self.remote_port}"
+
+    def use(self, user: Duct | None) -> None:
+        """Note that a duct uses it, or that it was asked for explicitly."""
+        if user is None:
+            self.asked_for = True
+        else:
+            self._users[id(user)] = weakref.ref(user)
+
+    def drop_user(self, duct: Duct) -> bool:
+        """Note that a duct, which may be about to go for good, uses it no longer; whether it did."""
+        return self._users.pop(id(duct), None) is not None
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody uses it."""
+        return self.asked_for or bool(self._users)
+
+    def lose_users(self, reason: str) -> None:
+        """Tell the ducts that use it that their connections have gone."""
+        for reference in list(self._users.values()):
+            duct = reference()
+            if duct is not None:
+                duct._life.lose(reason)
 
 
 class Forwards:
