@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import copy
 import getpass
 import os
@@ -44,16 +45,17 @@ class CredentialsDuct(Duct):
 
 
 class Person:
-    """A prompter that answers from a list, and can be made to take its time."""
+    """A prompter that answers from a list; one that is `slow` answers when it `may_answer`."""
 
-    def __init__(self, *answers: Any, patient: bool = False) -> None:
+    def __init__(self, *answers: Any, patient: bool = False, slow: bool = False) -> None:
         self.answers = list(answers)
         self.patient = patient
         self.asked: list[Question] = []
         self.withdrawn: list[Question] = []
         self.is_asking = threading.Event()
         self.may_answer = threading.Event()
-        self.may_answer.set()
+        if not slow:
+            self.may_answer.set()
 
     def can_ask(self) -> bool:
         return True
@@ -62,7 +64,7 @@ class Person:
         self.asked.append(question)
         self.is_asking.set()
         assert self.may_answer.wait(WAIT)
-        if question in self.withdrawn:
+        if len(self.withdrawn) == len(self.asked):
             raise Withdrawn
         answer = self.answers.pop(0)
         if isinstance(answer, BaseException):
@@ -72,6 +74,29 @@ class Person:
     def withdraw(self, question: Question) -> None:
         self.withdrawn.append(question)
         self.may_answer.set()
+
+    def answers_soon(self) -> None:
+        threading.Timer(0.05, self.may_answer.set).start()
+
+
+@contextlib.contextmanager
+def connecting(duct: Duct, person: Person) -> Iterator[list[Any]]:
+    """While another thread connects a duct, and asks a person; the password it used, or its exception."""
+    ended: list[Any] = []
+
+    def connect() -> None:
+        try:
+            with prompting_with(person):
+                ended.append(duct.connect().password)
+        except BaseException as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=connect)
+    thread.start()
+    assert person.is_asking.wait(WAIT)
+    yield ended
+    thread.join(WAIT)
+    assert not thread.is_alive()
 
 
 @pytest.fixture(autouse=True)
@@ -258,23 +283,23 @@ def test_the_keyring_is_a_source_of_a_users_password(keyring: Any) -> None:
 def test_a_ducts_password_is_looked_up_under_its_username(keyring: Any) -> None:
     keyring.set_password("prod", getpass.getuser(), "of the local user")
     keyring.set_password("prod", "me", "mine")
-    keyring.set_password("prod", "", "nobody's")
     passwords = {
         username: CredentialsDuct(username=username, password="keyring:prod").password
-        for username in (None, "me", False)
+        for username in (None, "me")
     }
-    assert passwords == {None: "of the local user", "me": "mine", False: "nobody's"}
+    assert passwords == {None: "of the local user", "me": "mine"}
 
 
 def test_a_keyring_may_know_the_username_as_well(keyring: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from keyring.credentials import SimpleCredential
 
-    monkeypatch.setattr(
-        keyring.get_keyring(),
-        "get_credential",
-        lambda service, _: SimpleCredential(f"user of {service}", "x"),
-    )
+    def any_credential(service: str, username: str | None) -> SimpleCredential:
+        assert username is None
+        return SimpleCredential(f"user of {service}", SENTINEL)
+
+    monkeypatch.setattr(keyring.get_keyring(), "get_credential", any_credential)
     assert found("keyring:prod", "username") == "user of prod"
+    assert CredentialsDuct(username=False, password="keyring:prod").password == SENTINEL
 
 
 def test_a_keyring_that_fails_says_so(keyring: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -437,34 +462,24 @@ def test_questions_go_to_the_chosen_prompter_of_this_thread_only() -> None:
 
 
 def test_fifty_threads_that_need_one_password_ask_once() -> None:
-    duct, person = CredentialsDuct(name="db", password=True), Person(SENTINEL)
-    person.may_answer.clear()
+    duct, person = CredentialsDuct(name="db", password=True), Person(SENTINEL, slow=True)
 
     def connect() -> Duct:
         with prompting_with(person):
             return duct.connect()
 
-    threading.Thread(
-        target=lambda: person.is_asking.wait(WAIT) and (time.sleep(0.05), person.may_answer.set())
-    ).start()
-    assert in_threads(50, connect) == [duct] * 50
+    with connecting(duct, person) as first:
+        person.answers_soon()
+        assert in_threads(50, connect) == [duct] * 50
+    assert first == [SENTINEL]
     assert (len(person.asked), len(duct.logins)) == (1, 1)
 
 
 def test_those_who_cannot_ask_wait_for_the_answer_that_another_gets() -> None:
-    duct, person = CredentialsDuct(name="db", password=True), Person(SENTINEL)
-    person.may_answer.clear()
-
-    def connect() -> Duct:
-        with prompting_with(person):
-            return duct.connect()
-
-    thread = threading.Thread(target=connect)
-    thread.start()
-    assert person.is_asking.wait(WAIT)
-    threading.Timer(0.05, person.may_answer.set).start()
-    assert duct.password == SENTINEL  # nobody can be asked from here
-    thread.join(WAIT)
+    duct, person = CredentialsDuct(name="db", password=True), Person(SENTINEL, slow=True)
+    with connecting(duct, person):
+        person.answers_soon()
+        assert duct.password == SENTINEL  # nobody can be asked from here
     assert len(person.asked) == 1
 
 
@@ -475,94 +490,55 @@ def test_two_ducts_of_one_name_ask_each_for_itself() -> None:
 
 
 def test_when_the_one_who_asks_is_interrupted_the_next_asks_himself() -> None:
+    duct, interrupted = CredentialsDuct(name="db", password=True), Person(KeyboardInterrupt(), slow=True)
+    next_one = Person(SENTINEL)
+    with connecting(duct, interrupted) as ended:
+        interrupted.answers_soon()
+        with prompting_with(next_one):
+            duct.connect()
+    assert isinstance(ended[0], KeyboardInterrupt)
+    assert (len(next_one.asked), duct.status.state) == (1, "connected")
+
+
+def test_a_patient_prompter_gives_its_question_up_and_both_askers_get_the_answer() -> None:
     duct = CredentialsDuct(name="db", password=True)
-    interrupted, next_one = Person(KeyboardInterrupt()), Person(SENTINEL)
-    interrupted.may_answer.clear()
-    ended: list[type[BaseException]] = []
-
-    def first() -> None:
-        try:
-            with prompting_with(interrupted):
-                duct.connect()
-        except KeyboardInterrupt as error:
-            ended.append(type(error))
-
-    thread = threading.Thread(target=first)
-    thread.start()
-    assert interrupted.is_asking.wait(WAIT)
-    threading.Timer(0.05, interrupted.may_answer.set).start()
-    with prompting_with(next_one):
-        duct.connect()
-    thread.join(WAIT)
-    assert (ended, len(next_one.asked), duct.status.state) == ([KeyboardInterrupt], 1, "connected")
-
-
-def test_a_patient_prompter_gives_its_question_up_to_one_that_cannot_wait_and_both_get_the_answer() -> None:
-    duct = CredentialsDuct(name="db", password=True)
-    field, cell = Person(patient=True), Person(SENTINEL)
-    field.may_answer.clear()
-    answers: list[Any] = []
-
-    def click() -> None:
-        with prompting_with(field):
-            answers.append(duct.connect().password)
-
-    thread = threading.Thread(target=click)
-    thread.start()
-    assert field.is_asking.wait(WAIT)
-    with prompting_with(cell):
+    field, cell = Person(patient=True, slow=True), Person(SENTINEL)
+    with connecting(duct, field) as clicked, prompting_with(cell):
         assert duct.connect().password == SENTINEL
-    thread.join(WAIT)
-    assert answers == [SENTINEL]
-    assert (field.asked, field.withdrawn) == (cell.asked, cell.asked)
+    assert clicked == [SENTINEL]
+    assert field.asked == field.withdrawn == cell.asked
     assert len(duct.logins) == 1
 
 
-def test_a_question_is_not_taken_from_one_that_cannot_wait_nor_by_one_that_can() -> None:
-    for owner, other in (
-        (Person(SENTINEL), Person()),
-        (Person(SENTINEL, patient=True), Person(patient=True)),
-    ):
-        duct = CredentialsDuct(name="db", password=True)
-        owner.may_answer.clear()
+def test_a_question_that_was_given_up_is_not_asked_again_when_the_answer_came_at_once() -> None:
+    duct, cell = CredentialsDuct(name="db", password=True), Person(SENTINEL)
 
-        def connect(duct: Duct = duct, owner: Person = owner) -> None:
-            with prompting_with(owner):
-                duct.connect()
+    class Slow(Person):
+        def withdraw(self, question: Question) -> None:
+            self.withdrawn.append(question)  # and notices it only after the cell has its answer
 
-        thread = threading.Thread(target=connect)
-        thread.start()
-        assert owner.is_asking.wait(WAIT)
-        threading.Timer(0.05, owner.may_answer.set).start()
+    field = Slow(patient=True, slow=True)
+    with connecting(duct, field) as clicked:
+        with prompting_with(cell):
+            duct.connect()
+        field.may_answer.set()
+    assert (clicked, len(field.asked)) == ([SENTINEL], 1)
+
+
+@pytest.mark.parametrize("patient", [True, False])
+def test_a_question_is_taken_neither_from_one_that_cannot_wait_nor_by_one_that_can(patient: bool) -> None:
+    duct = CredentialsDuct(name="db", password=True)
+    owner, other = Person(SENTINEL, patient=patient, slow=True), Person(patient=patient)
+    with connecting(duct, owner):
+        owner.answers_soon()
         with prompting_with(other):
             assert duct.password == SENTINEL
-        thread.join(WAIT)
-        assert (other.asked, owner.withdrawn) == ([], [])
+    assert (other.asked, owner.withdrawn) == ([], [])
 
 
 def test_when_the_cell_that_took_the_question_is_interrupted_the_field_asks_again() -> None:
     duct = CredentialsDuct(name="db", password=True)
-    field, cell = Person(SENTINEL, patient=True), Person(KeyboardInterrupt())
-    field.may_answer.clear()
-    thread = threading.Thread(target=lambda: [_ for _ in [prompting_with(field)] if connect_with(_, duct)])
-    thread.start()
-    assert field.is_asking.wait(WAIT)
-    field_asks_again = threading.Event()
-    withdraw = field.withdraw
-
-    def withdraw_once(question: Question) -> None:
-        withdraw(question)
-        threading.Timer(0.05, lambda: (field.withdrawn.clear(), field_asks_again.set())).start()
-
-    field.withdraw = withdraw_once  # type: ignore[method-assign]
-    with prompting_with(cell), pytest.raises(KeyboardInterrupt):
+    field, cell = Person(SENTINEL, patient=True, slow=True), Person(KeyboardInterrupt())
+    with connecting(duct, field) as clicked, prompting_with(cell), pytest.raises(KeyboardInterrupt):
         duct.connect()
-    thread.join(WAIT)
-    assert duct.status.state == "connected"
-    assert len(field.asked) == 2
-
-
-def connect_with(prompter: Any, duct: Duct) -> bool:
-    with prompter:
-        duct.connect()
-    return False
+    assert (clicked, len(field.asked), len(duct.logins)) == ([SENTINEL], 2, 1)

@@ -327,13 +327,10 @@ def ask(question: Question) -> str | bool:
     """
     while True:
         asked, prompter = _own_or_join(question)
-        if prompter is None:
-            asked.over.wait()
-        else:
-            try:
+        if prompter is not None:
+            with contextlib.suppress(Withdrawn):
                 _put(asked, prompter)
-            except Withdrawn:
-                continue
+        asked.over.wait()
         if asked.answer is not None:
             return asked.answer
 

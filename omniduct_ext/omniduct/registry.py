@@ -25,7 +25,7 @@ __all__ = ["DuctRegistry"]
 _MOST_NAMES = 20
 
 
-class _Ducts(TraitType[Any, Any]):
+class Ducts(TraitType[Any, Any]):
     """A configuration of any shape. Passwords are wrapped when it is set, so that no display shows one."""
 
     info_text = "a mapping or a list of ducts, a YAML text, or the name of a YAML file"
@@ -34,7 +34,7 @@ class _Ducts(TraitType[Any, Any]):
         return defaults.hidden(value)
 
 
-class _Files(List[str]):
+class Files(List[str]):
     """Names of files; one need not stand in a list."""
 
     def validate(self, obj: Any, value: Any) -> Any:
@@ -47,7 +47,7 @@ class _Files(List[str]):
         return super().validate(obj, list(map(os.fspath, names)))
 
 
-class _Populate(Bool):  # type: ignore[type-arg]
+class Populate(Bool):  # type: ignore[type-arg]
     """A switch that can be called: ``registry.populate_namespace`` is the method, too."""
 
     def get(self, obj: Any, cls: Any = None) -> Any:
@@ -108,15 +108,15 @@ class DuctRegistry(Configurable):
     [(42,)]
     """
 
-    ducts = _Ducts(None, allow_none=True, help="The ducts: any shape that register_from_config takes.").tag(
+    ducts = Ducts(None, allow_none=True, help="The ducts: any shape that register_from_config takes.").tag(
         config=True
     )
-    config_files = _Files(
+    config_files = Files(
         Unicode(),
         help="Files of ducts, in YAML; instead of the file named by OMNIDUCT_CONFIG or ~/.omniduct/config.",
     ).tag(config=True)
     register_magics = Bool(True, help="Whether ducts get magics when they are registered.").tag(config=True)
-    populate_namespace: Any = _Populate(
+    populate_namespace: Any = Populate(
         True, help="Whether the extension puts the ducts into the user's namespace."
     ).tag(config=True)
 

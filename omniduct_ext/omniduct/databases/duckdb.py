@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import functools
 import os
@@ -15,6 +16,7 @@ from omniduct.databases import statements
 from omniduct.databases.base import BATCH_ROWS, DatabaseClient
 from omniduct.databases.cursors import ArrowCursor
 from omniduct.databases.namespaces import ParsedNamespaces
+from omniduct.databases.running import shielded
 from omniduct.databases.statements import Tokenizer
 from omniduct.databases.tables import IfExists
 
@@ -70,16 +72,17 @@ class DuckDBClient(DatabaseClient):
     def _tokenize(self) -> Tokenizer:
         return statements.duckdb_tokenizer
 
-    # Life-cycle
+    # Life-cycle. Shielded: in the main thread DuckDB looks for signals itself, and fails or crashes on one.
 
     def _connect(self) -> None:
-        if self._memory is not None and self.database == _MEMORY:
-            self._root = self._memory
-        else:
-            self._root = self._opened()
-            if self.database == _MEMORY:
-                self._memory = self._root
-        self._connection = self._session_connection()
+        with shielded():
+            if self._memory is not None and self.database == _MEMORY:
+                self._root = self._memory
+            else:
+                self._root = self._opened()
+                if self.database == _MEMORY:
+                    self._memory = self._root
+            self._connection = self._session_connection()
 
     def _opened(self) -> duckdb.DuckDBPyConnection:
         import duckdb
@@ -102,10 +105,11 @@ class DuckDBClient(DatabaseClient):
     def _disconnect(self) -> None:
         connection, root = self._connection, self._root
         self._connection = self._root = None
-        if connection is not None:
-            connection.close()
-        if root is not None and root is not self._memory:
-            root.close()
+        with shielded():
+            if connection is not None:
+                connection.close()
+            if root is not None and root is not self._memory:
+                root.close()
 
     def drop_database(self) -> None:
         """Disconnect, and drop a database in memory with all that is in it."""
@@ -177,7 +181,8 @@ class DuckDBClient(DatabaseClient):
         return self._connection
 
     def _sibling_cursor(self) -> duckdb.DuckDBPyConnection:
-        return self._session_connection()
+        with shielded():
+            return self._session_connection()
 
     def _recover(self) -> str:
         """Roll back when the failed statement has aborted a transaction that the user began."""
@@ -233,7 +238,10 @@ def _names(frames: Mapping[str, Any] | None) -> dict[str, Any]:
         from omniduct.ipython.namespace import user_namespace
 
         names = user_namespace()
-    return {**names, **frames} if frames else names
+    if frames or not names:
+        # DuckDB imports from within the function, which takes the builtins of its globals
+        return {"__builtins__": builtins, **names, **(frames or {})}
+    return names
 
 
 def _call_within(names: dict[str, Any], call: Callable[[], Any]) -> Any:

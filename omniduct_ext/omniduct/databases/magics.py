@@ -322,4 +322,4 @@ def _transposed(result: Any) -> Any:
         return result.T
     if hasattr(result, "transpose"):
         return result.transpose(include_header=True)
-    return result
+    return result.to_pandas().T if hasattr(result, "to_pandas") else result  # Arrow cannot turn itself

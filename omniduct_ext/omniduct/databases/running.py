@@ -240,6 +240,8 @@ class Session:
             return job.result  # type: ignore[return-value]
         if job.cancelled:
             raise DuctStatementError(f"{self.name}: the statement {job.cancelled}")
+        if isinstance(error, DuctError):  # it says all there is: `%debug` begins in the caller's thread
+            error = error.with_traceback(None)
         raise error
 
     def _await(self, job: _Job[Any], cancel: Callable[[], None], interrupts: _Interrupts) -> str:

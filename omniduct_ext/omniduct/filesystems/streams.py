@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from omniduct.filesystems.errors import failure
@@ -49,7 +50,9 @@ def _check(fs: FileSystemClient, path: str, mode: str) -> None:
 
 class _Raw(io.RawIOBase):
     def __init__(self, fs: FileSystemClient, path: str, mode: str) -> None:
-        self.name, self.mode = path, mode  # what pandas and others look at
+        self._path, self.mode = path, mode
+        # no str, or pandas 2 would open the local file of that name instead of this one
+        self.name = PurePosixPath(path)
         self._fs = fs
         self._position = 0
 
@@ -78,18 +81,18 @@ class _Reader(_Raw):
         return self._read(-1)
 
     def _read(self, size: int) -> bytes:
-        with self._fs._telling("read", self.name):
-            data = cast(bytes, self._fs._file_read_(self.name, size, self._position, True))
+        with self._fs._telling("read", self._path):
+            data = cast(bytes, self._fs._file_read_(self._path, size, self._position, True))
         self._position += len(data)
         return data
 
     def _size(self) -> int:
-        with self._fs._telling("read", self.name):
-            folder, name = self._fs._parted(self.name)
+        with self._fs._telling("read", self._path):
+            folder, name = self._fs._parted(self._path)
             for entry in self._fs._dir(folder):
                 if entry.name == name and entry.bytes is not None:
                     return entry.bytes
-            return len(self._fs._file_read_(self.name, -1, 0, True))
+            return len(self._fs._file_read_(self._path, -1, 0, True))
 
 
 class _Writer(_Raw):
@@ -118,8 +121,8 @@ class _Writer(_Raw):
     def _send(self, piece: bytes) -> None:
         hook: Callable[..., object] = self._fs._file_append_ if self._begun else self._fs._file_write_
         self._begun = True  # also when it fails: closing must not write again
-        with self._fs._telling("write", self.name):
-            hook(self.name, piece, True)
+        with self._fs._telling("write", self._path):
+            hook(self._path, piece, True)
 
     def close(self) -> None:
         if self.closed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import threading
 from typing import Any
 
@@ -24,11 +25,13 @@ class NotebookPrompter:
             return False
         if not getattr(self._kernel, "_allow_stdin", False):
             return False
+        if builtins.input != self._kernel.raw_input:  # the kernel puts that there while a cell runs
+            return False
         try:
             header = self._kernel.get_parent("shell").get("header", {})
         except Exception:  # a kernel that keeps no parents
             return True
-        return header.get("msg_type") != "comm_msg"  # input in a widget's callback can hang the kernel
+        return header.get("msg_type") == "execute_request"  # input in a widget's callback can hang the kernel
 
     def ask(self, question: Question) -> str | bool:
         """Ask in the cell; a secret is not echoed, nor kept in the notebook."""
