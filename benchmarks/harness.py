@@ -165,6 +165,7 @@ def _environment(home: str, peer: bool) -> dict[str, str]:
     environment = {
         **os.environ,
         "HOME": home,
+        "TMPDIR": home,
         "IPYTHONDIR": os.path.join(home, "ipython"),
         "XDG_CACHE_HOME": os.path.join(home, "cache"),
         "PLOOMBER_STATS_ENABLED": "false",  # jupysql would report that it was loaded, over the network
@@ -298,7 +299,9 @@ def sections_file(count: int) -> str:
 
 
 def _written(name: str, lines: Iterable[str]) -> str:
-    path = Path.home() / name
+    import tempfile
+
+    path = Path(tempfile.gettempdir(), name)
     path.write_text("\n".join(lines) + "\n")
     return str(path)
 

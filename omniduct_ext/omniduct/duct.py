@@ -301,6 +301,7 @@ class Duct(ABC):
         try:
             self.prepare()
             if isinstance(self._remote, Duct):
+                self._remote.is_connected()  # however lately it was used: a lost one is to heal first
                 self._remote.connect()
             for field in ("username", "password"):
                 if getattr(self, f"_{field}") is True:
@@ -447,7 +448,7 @@ class Duct(ABC):
         return cast("Self", copies.rebuild(type(self), copies.arguments_for_copy(self, pickled=False)))
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
-        return cast("Self", copies.rebuild_deeply(self, memo))
+        return cast("Self", copies.rebuild_deeply(self))
 
     def __del__(self) -> None:
         if self.__dict__.get("_preparing") is False and cleanup.may_clean():  # it was constructed

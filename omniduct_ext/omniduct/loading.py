@@ -54,6 +54,9 @@ def load(registry: DuctRegistry) -> None:
     for path in scripts:
         _run(registry, path)
     _finish(registry, made)
+    for name, reason in registry._refused:
+        place = _place_of(registry, "DuctRegistry", name)
+        registry.problems.append(Problem("", f"c.DuctRegistry.{name} is left out: {reason}", place))
     for section, key, reason in unfit_sections(registry.config):
         registry.problems.append(Problem("", reason, _place_of(registry, section, key)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import warnings
 from collections.abc import Iterable, Iterator, MutableMapping
@@ -9,6 +10,7 @@ from typing import Any, cast
 
 from traitlets import Bool, List, TraitError, TraitType, Unicode
 from traitlets.config import Config, Configurable
+from traitlets.config.loader import LazyConfigValue
 
 from omniduct import config as configuration
 from omniduct import loading
@@ -124,8 +126,9 @@ class DuctRegistry(Configurable):
         given = config if isinstance(config, Config) else None
         if given is not None:
             defaults.hide_in(given)
-            kwargs["config"] = given
         defaults.hide_secrets(parent)
+        self._refused: list[tuple[str, str]] = []
+        kwargs["config"] = self._fitting(given or getattr(parent, "config", None) or Config())
         self._ducts: dict[str, Duct] = {}
         self._origins: dict[str, Origin] = {}
         self._script: str | None = None  # the set-up file that is running
@@ -135,11 +138,25 @@ class DuctRegistry(Configurable):
             self._read(config, override=False, stacklevel=3)
 
     def update_config(self, config: Config) -> None:
-        """Take in further configuration, as ``%config`` does."""
+        """Take in further configuration: ``%config`` gives it to this and to all others of the shell."""
+        defaults.hide_in(config)
         try:
             super().update_config(config)
         finally:
-            defaults.hide_in(self.config)
+            defaults.hide_secrets(self)
+
+    def _fitting(self, config: Config) -> Config:
+        """The configuration, without values of this class's traits that they refuse; these are told."""
+        section = config.get("DuctRegistry", {})
+        fitting = copy.deepcopy(config)
+        for name, trait in self.class_traits(config=True).items():
+            try:
+                if name in section and not isinstance(section[name], LazyConfigValue):
+                    trait._validate(self, section[name])
+            except TraitError as error:
+                self._refused.append((name, str(error)))
+                del fitting["DuctRegistry"][name]
+        return fitting if self._refused else config
 
     # Registering
 

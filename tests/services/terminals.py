@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Any
 
 import pexpect
-
 from tests.services.kernels import PATIENCE, environment, plain
 
 RUN = "\x1b\r"  # Escape and Enter: run it now, however many lines it has

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -82,12 +81,17 @@ def rebuild(cls: type[Duct], arguments: dict[str, Any]) -> Duct:
     return cls(**arguments)
 
 
-def rebuild_deeply(duct: Duct, memo: dict[int, Any]) -> Duct:
+def rebuild_deeply(duct: Duct) -> Duct:
     """Make a duct like this one whose own arguments are its own; its remote and cache are shared."""
     arguments = arguments_for_copy(duct, pickled=False)
-    own = [name for name in arguments if name not in _COMMON]
-    return rebuild(type(duct), {**arguments, **{name: _deep(arguments[name], memo) for name in own}})
+    own = {name: _apart(value) for name, value in arguments.items() if name not in _COMMON}
+    return rebuild(type(duct), {**arguments, **own})
 
 
-def _deep(value: Any, memo: dict[int, Any]) -> Any:
-    return value if callable(value) or hasattr(value, "_arguments_now") else copy.deepcopy(value, memo)
+def _apart(value: Any) -> Any:
+    """Containers anew; what is in them may be anything (an application, a duct) and stays what it is."""
+    if type(value) is dict:
+        return {key: _apart(each) for key, each in value.items()}
+    if type(value) in (list, tuple, set):
+        return type(value)(map(_apart, value))
+    return value

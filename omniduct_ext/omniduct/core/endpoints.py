@@ -109,7 +109,11 @@ def _without_port(host: object) -> object:
 
 def unreachable(duct: Duct, timeout: float) -> str:
     """Why the service of a prepared duct cannot be reached, through its remote if it has one."""
-    host, port = duct._host, duct._port
+    host, port, remote = duct._host, duct._port, duct._remote
+    if remote is not None and duct._life.state == "connected":
+        remote = cast("RemoteClient", remote)
+        if not remote.is_connected():
+            return f"its remote {remote.name!r} is not connected"
     if not isinstance(host, str) or not isinstance(port, int) or host.startswith("/"):
         return ""
     return _answers(duct, host, port, timeout)
@@ -121,13 +125,8 @@ def _answers(duct: Duct, host: str, port: int | None, timeout: float) -> str:
     if duct._remote is None:
         return _tcp_failure(host, port, timeout)
     remote = cast("RemoteClient", duct._remote)
-    if duct._life.state != "connected":
-        bound = remote.is_port_bound(host, port)
-    elif remote.is_connected():
-        bound = remote._is_port_bound(host, port)  # a check connects nothing
-    else:
-        return f"its remote {remote.name!r} is not connected"
-    return "" if bound else f"nothing answers there, seen from {remote.name!r}"
+    ask = remote._is_port_bound if duct._life.state == "connected" else remote.is_port_bound
+    return "" if ask(host, port) else f"nothing answers there, seen from {remote.name!r}"
 
 
 def _tcp_failure(host: str, port: int, timeout: float) -> str:

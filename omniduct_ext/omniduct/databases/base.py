@@ -366,7 +366,7 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Duct):
     def _dump(self, cursor: Any, chosen: Formatter) -> Any:
         if chosen.NAME == "raw":
             return self._hand_out(cursor)
-        return None if self._cursor_empty(cursor) else chosen.dump(self._source(cursor))
+        return None if self._cursor_empty(cursor) else chosen.dump(self._whole(cursor))
 
     def _source(self, cursor: Any) -> Source:
         """What formats are made from: Arrow where the driver has it, otherwise the cursor."""
@@ -384,6 +384,10 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Duct):
     def _cursor_empty(self, cursor: Any) -> bool:
         """Whether the statement gives no result."""
         return getattr(cursor, "description", None) is None
+
+    def _whole(self, cursor: Any) -> Source:
+        """The same, of a result that is wanted whole and now."""
+        return self._source(cursor)
 
     def _exhaust(self, cursor: Any) -> None:
         """Run a statement to its end when nobody reads its result, where the driver needs telling."""

@@ -151,6 +151,9 @@ class DuckDBClient(DatabaseClient):
     def _arrow_batches(self, cursor: duckdb.DuckDBPyRelation, batch_rows: int) -> pa.RecordBatchReader:
         return cursor.to_arrow_reader(batch_rows)
 
+    def _whole(self, cursor: duckdb.DuckDBPyRelation) -> pa.Table:
+        return cursor.to_arrow_table()
+
     def _hand_out(self, cursor: duckdb.DuckDBPyRelation | None) -> ArrowCursor:
         return ArrowCursor(None if cursor is None else self._arrow_batches(cursor, BATCH_ROWS).read_all())
 

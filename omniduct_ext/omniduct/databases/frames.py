@@ -71,7 +71,7 @@ def _assembled(columns: list[Any], names: pd.Index, rows: int) -> pd.DataFrame:
         frame.columns = names
         return frame
     blocks = [(_block(column), np.array([place])) for place, column in enumerate(columns)]
-    return create_dataframe_from_blocks(blocks, index=pd.RangeIndex(rows), columns=names)  # type: ignore[no-any-return]
+    return create_dataframe_from_blocks(blocks, index=_numbers(rows).view(), columns=names)  # type: ignore[no-any-return]
 
 
 def _block(column: Any) -> Any:
@@ -83,6 +83,14 @@ def _block(column: Any) -> Any:
     if isinstance(values, pd.arrays.NumpyExtensionArray):
         values = values.to_numpy()
     return values.reshape(1, -1) if isinstance(values, np.ndarray) else values
+
+
+@functools.lru_cache(maxsize=256)
+def _numbers(rows: int) -> pd.RangeIndex:
+    """The index of so many rows, to give out views of."""
+    import pandas as pd
+
+    return pd.RangeIndex(rows)
 
 
 @functools.lru_cache(maxsize=256)

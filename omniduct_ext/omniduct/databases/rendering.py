@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections import ChainMap
 from collections.abc import Iterable, Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from omniduct.core.arguments import did_you_mean
@@ -98,7 +98,7 @@ class TemplateMethods:
     def _context(self, context: Mapping[str, Any] | None) -> Mapping[str, Any]:
         return ChainMap(cast("Any", context), self.template_context) if context else self.template_context
 
-    @cached_property
+    @functools.cached_property
     def _tokenize(self) -> Tokenizer:
         return statements.sqlglot_tokenizer(self.DIALECT)
 
@@ -118,10 +118,10 @@ class TemplateMethods:
 
     def _statements(self, text: str, options: dict[str, Any]) -> list[Statement]:
         """Render, split, and number bind values; takes `template` and `context` out of the options."""
-        if options:
-            self._check_options(options)
         template, context = options.pop("template", None), options.pop("context", None)
         options.pop("renew", None)
+        if options:
+            self._check_options(options)
         if not isinstance(text, str):
             raise DuctStatementError(f"{self.name}: a statement is a text, not a {type(text).__name__}")
         bindings: Mapping[str, Any] = {}
@@ -137,14 +137,10 @@ class TemplateMethods:
 
     def _check_options(self, options: Mapping[str, Any], also: Iterable[str] = ()) -> None:
         """Complain about options that neither the statement's own methods nor the protocol takes."""
-        takes = inspect.signature(self._execute).parameters
-        if any(p.kind is p.VAR_KEYWORD for p in takes.values()):
-            return
-        known = [*takes, *_OPTIONS]
-        for name in options:
+        known = _known_options(type(self)) if options else None
+        for name in options if known is not None else ():
             if name not in known:
-                hidden = ("statement", "cursor", "wait", "parameters")
-                near = did_you_mean(name, {*known, *also} - {*hidden})
+                near = did_you_mean(name, {*known, *also} - {"statement", "cursor", "wait", "parameters"})
                 raise DuctArgumentError(f"{self.name}: a statement takes no option {name!r}{near}")
 
     def _placeholder(self, number: int, name: str) -> str:
@@ -153,3 +149,12 @@ class TemplateMethods:
                 f"{self.name}: {self.protocol or 'it'} takes no bind parameters, so {name!r} cannot be one"
             )
         return self.PLACEHOLDER.format(n=number, name=name)
+
+
+@functools.cache
+def _known_options(cls: type[TemplateMethods]) -> frozenset[str] | None:
+    """What the statements of a class take besides their text; None if its ``_execute`` takes anything."""
+    takes = inspect.signature(cls._execute).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in takes.values()):
+        return None
+    return frozenset({*takes, *_OPTIONS} - {"self"})

@@ -129,7 +129,7 @@ class Stream(Iterator[Any]):
 
     def close(self) -> None:
         """Stop reading, and cancel the statement if it has not ended."""
-        self._pieces = iter(())
+        self._pieces = self._piece = iter(())
         self._beside.close()
 
     def __repr__(self) -> str:

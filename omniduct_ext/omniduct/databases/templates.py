@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -247,7 +247,7 @@ class _State:
     """What the filters of one rendering share."""
 
     identifier: Callable[[str], str]
-    nonce: str = field(default_factory=lambda: secrets.token_hex(8))
+    nonce: str = field(default_factory=lambda: os.urandom(8).hex())
     values: list[_BoundValue] = field(default_factory=list)
 
     def bindings(self, text: str) -> dict[str, Binding]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import shutil
-import uuid
 import warnings
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any
@@ -108,7 +108,7 @@ def _opened(fs: FileSystemClient, path: str, mode: str, told: str) -> IO[Any]:
 @contextlib.contextmanager
 def _aside(fs: FileSystemClient, path: str) -> Iterator[str]:
     """A temporary name beside `path`; what is made there gets its name in the end."""
-    part = fs._child(fs._parted(path)[0], f".{uuid.uuid4().hex}.part")  # fits where a long name does
+    part = fs._child(fs._parted(path)[0], f".{os.urandom(16).hex()}.part")  # fits where a long name does
     with _removed_on_failure(fs, part):
         yield part
         with fs._telling("write", path):

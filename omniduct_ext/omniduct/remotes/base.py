@@ -110,10 +110,10 @@ class RemoteClient(FileSystemClient):
             return forward.local_port
 
     def _start(self, host: str, port: int, local_port: int | None) -> Forward:
-        if not self._is_port_bound(host, port):
-            raise DuctServerUnreachable(f"{self.name}: nothing answers at {host}:{port}, seen from there")
         local = local_port or self._forwards.port_for(host, port)
         try:
+            if not self._is_port_bound(host, port):
+                raise DuctServerUnreachable(f"{self.name}: nothing answers at {host}:{port}, seen from there")
             connection = self._port_forward_start(local, host, port)
         except DuctError:
             raise
