@@ -1,16 +1,16 @@
 # Loads omniduct in every notebook and IPython session of an environment, with the ducts of your team.
 #
-# Copy this file and ducts.yaml to  <environment>/etc/ipython/  (python -c "import sys; print(sys.prefix)" names
-# the environment), or for yourself alone to  ~/.ipython/profile_default/ . A person's own profile comes after the
-# environment's, and overrides it key by key.
+# Copy this file and ducts.yaml to  <environment>/etc/ipython/  (python -c "import sys; print(sys.prefix)"
+# names the environment), or for yourself alone to  ~/.ipython/profile_default/ . A person's own profile comes
+# after the environment's, and overrides it key by key.
 from pathlib import Path
 
-c = get_config()  # noqa: F821
+c = get_config()
 
 c.InteractiveShellApp.extensions = ["omniduct"]
 
-# The ducts, from files; ~ is the home of whoever runs the notebook. Without this key omniduct reads the file that
-# the environment variable OMNIDUCT_CONFIG names, or ~/.omniduct/config.
+# The ducts, from files; ~ is the home of whoever runs the notebook. Without this key omniduct reads the file
+# that the environment variable OMNIDUCT_CONFIG names, or ~/.omniduct/config.
 c.DuctRegistry.config_files = [str(Path(__file__).with_name("ducts.yaml"))]
 
 # The ducts, right here, instead of in files or besides them: any shape that the YAML may have, too.

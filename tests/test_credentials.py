@@ -80,23 +80,28 @@ class Person:
 
 
 @contextlib.contextmanager
-def connecting(duct: Duct, person: Person) -> Iterator[list[Any]]:
-    """While another thread connects a duct, and asks a person; the password it used, or its exception."""
+def meanwhile(person: Person, run: Callable[[], Any]) -> Iterator[list[Any]]:
+    """While another thread runs something and asks a person; what came of it, or its exception."""
     ended: list[Any] = []
 
-    def connect() -> None:
+    def target() -> None:
         try:
             with prompting_with(person):
-                ended.append(duct.connect().password)
+                ended.append(run())
         except BaseException as error:
             ended.append(error)
 
-    thread = threading.Thread(target=connect)
+    thread = threading.Thread(target=target)
     thread.start()
     assert person.is_asking.wait(WAIT)
     yield ended
     thread.join(WAIT)
     assert not thread.is_alive()
+
+
+def connecting(duct: Duct, person: Person) -> contextlib.AbstractContextManager[list[Any]]:
+    """While another thread connects a duct, and asks a person; the password it used."""
+    return meanwhile(person, lambda: duct.connect().password)
 
 
 @pytest.fixture(autouse=True)
@@ -397,9 +402,7 @@ def test_a_question_that_no_configuration_answers_gets_no_advice_about_it() -> N
 
 
 def test_the_terminal_is_asked_where_there_is_one() -> None:
-    program = f"""
-        import sys
-        sys.path[:0] = {sys.path!r}
+    program = """
         from omniduct.credentials import Question, ask
         print([ask(Question("db", "field", text, kind)) for text, kind in
                (("User", "text"), ("Pass", "secret"), ("Sure", "confirm"), ("Really", "confirm"))])
@@ -523,6 +526,26 @@ def test_a_question_that_was_given_up_is_not_asked_again_when_the_answer_came_at
             duct.connect()
         field.may_answer.set()
     assert (clicked, len(field.asked)) == ([SENTINEL], 1)
+
+
+def test_an_answer_that_comes_after_the_question_was_answered_elsewhere_counts_for_nothing() -> None:
+    class Late(Person):
+        def withdraw(self, question: Question) -> None:
+            """Too late: the person has begun to type."""
+
+    question = Question("db", "password", "Password", "secret")
+    field, owner = Late("late", patient=True, slow=True), Person("second", slow=True)
+    with contextlib.ExitStack() as both:
+        clicked = both.enter_context(meanwhile(field, lambda: ask(question)))
+        with prompting_with(Person("first")):
+            assert ask(question) == "first"
+        with meanwhile(owner, lambda: ask(question)):  # the same, asked anew
+            field.may_answer.set()
+            both.close()
+            assert clicked == ["first"]
+            owner.answers_soon()
+            with prompting_with(Person()):  # who would not know
+                assert ask(question) == "second"
 
 
 @pytest.mark.parametrize("patient", [True, False])

@@ -148,7 +148,9 @@ def test_a_protocol_is_built_or_not_yet_and_not_both() -> None:
 def test_an_unknown_protocol_brings_near_misses_or_what_there_is() -> None:
     assert why("duckbd") == "no class offers the protocol 'duckbd'; did you mean 'duckdb'?"
     assert why("DuckDB") == "no class offers the protocol 'DuckDB'; did you mean 'duckdb'?"
-    assert re.fullmatch(r"no class offers the protocol 'zzz'; there are .*\bduckdb, .*\blocalfs.*", why("zzz"))
+    assert re.fullmatch(
+        r"no class offers the protocol 'zzz'; there are .*\bduckdb, .*\blocalfs.*", why("zzz")
+    )
     assert why(None) == "a protocol is named by a text, as 'duckdb', not by None"
 
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import copy
+import os
 import textwrap
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 from traitlets import TraitError
 from traitlets.config import Application, Config, Configurable
 
-from omniduct import Duct, DuctRegistry
+from omniduct import Duct, DuctRegistry, MagicsProvider
 from omniduct.credentials import Secret
 from omniduct.errors import (
     DuctArgumentError,
@@ -74,6 +76,14 @@ class RegistryFailing(RegistryDuct):
         raise OSError(f"no room for {path} of {self.username}, who has {self.password}")
 
 
+class RegistryMagic(MagicsProvider, RegistryDuct):
+    PROTOCOLS: ClassVar[list[str]] = ["registry_magic"]
+    registered: ClassVar[list[str | None]] = []
+
+    def register_magics(self, base_name: str | None = None) -> None:
+        self.registered.append(base_name)
+
+
 class RegistryStuck(RegistryService):
     PROTOCOLS: ClassVar[list[str]] = ["registry_stuck"]
 
@@ -88,6 +98,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "work").mkdir(parents=True)
     monkeypatch.setenv("HOME", str(folder))
     monkeypatch.delenv("OMNIDUCT_CONFIG", raising=False)
+    monkeypatch.setenv("REGISTRY_PASSWORD", SENTINEL)
     monkeypatch.chdir(folder / "work")
     return folder
 
@@ -508,6 +519,25 @@ def test_a_password_in_a_registry_is_shown_nowhere(registry: DuctRegistry) -> No
     assert [duct.password for duct in registry] == [SENTINEL, SENTINEL]
 
 
+def test_no_frame_of_an_error_on_the_way_to_a_duct_holds_the_password(registry: DuctRegistry) -> None:
+    class RegistryUnready(RegistryDuct):
+        PROTOCOLS: ClassVar[list[str]] = ["registry_unready"]
+
+        def _init(self) -> None:
+            raise OSError("not today")
+
+    config = {"x": {"protocol": "registry_unready", "password": SENTINEL}}
+    registry.ducts = config
+    registry.update_config(Config(RegistryUnready={"password": SENTINEL}))
+    with pytest.raises(OSError, match="not today") as caught:
+        registry.new("x", "registry_unready", password=os.environ["REGISTRY_PASSWORD"])
+    frames = traceback.TracebackException(*caught._excinfo, capture_locals=True)  # type: ignore[misc]
+    shown = "".join(
+        f"{name}={text}" for frame in frames.stack[1:] for name, text in (frame.locals or {}).items()
+    )
+    assert "kwargs=" in shown and SENTINEL not in shown
+
+
 # Loading
 
 
@@ -546,10 +576,37 @@ def test_the_trait_takes_what_is_appended_or_updated() -> None:
         assert (registry.names, told(registry)) == (["db"], [])
 
 
+def test_a_trait_that_was_only_looked_at_is_not_set() -> None:
+    config = Config()
+    assert config.DuctRegistry.ducts is config.DuctRegistry.ducts
+    assert config.RegistryService.catalog is not None
+    registry = DuctRegistry(config)
+    registry.load()
+    assert (registry.names, registry.new("x", "registry_service").catalog) == (["db", "files"], None)
+
+
+def test_what_a_trait_refuses_is_told_and_stops_nothing() -> None:
+    registry = traits(
+        DuctRegistry={
+            "ducts": {"db": SERVICE},
+            "register_magics": "no",
+            "config_files": [{"password": SENTINEL}],
+        }
+    )
+    assert (registry.names, registry.register_magics, registry.config_files) == (["db"], True, [])
+    assert [problem.partition(" is left out: ")[0] for problem in sorted(told(registry))] == [
+        "c.DuctRegistry.config_files",
+        "c.DuctRegistry.register_magics",
+    ]
+    assert SENTINEL not in str(told(registry))
+
+
 def test_several_files_are_one_configuration_whose_entries_may_refer_to_each_other(home: Path) -> None:
     (home / "a.yaml").write_text("db: {protocol: registry_service, remote: bastion}\nx: 5\n", "utf-8")
     (home / "b.yaml").write_text(
-        "bastion: {protocol: registry_remote}\ndb: {protocol: registry_service}\n", "utf-8"
+        "bastion: {protocol: registry_remote}\ndb: {protocol: registry_service}\n"
+        "lost: {protocol: registry_service, remote: nobody}\n",
+        "utf-8",
     )
     files = ["~/a.yaml", str(home / "b.yaml"), "~/c.yaml"]
     registry = traits(DuctRegistry={"ducts": {"y": {**SERVICE, "remote": "bastion"}}, "config_files": files})
@@ -558,6 +615,8 @@ def test_several_files_are_one_configuration_whose_entries_may_refer_to_each_oth
         "'x' is skipped: an entry is a mapping, not a number [~/a.yaml, x (line 2)]",
         "the configuration file cannot be read: there is no such file [~/c.yaml]",
         "'db' is skipped: the name is taken already, by ~/a.yaml, db (line 1) [~/b.yaml, db (line 2)]",
+        "'lost' is skipped: its remote cannot be used: there is no duct 'nobody'; of the remotes there are bastion; "
+        "the configuration file cannot be read: there is no such file [~/c.yaml] [~/b.yaml, lost (line 3)]",
     ]
     assert registry.sources() == [str(home / name) for name in ("a.yaml", "b.yaml", "c.yaml")]
 
@@ -613,6 +672,20 @@ def test_a_changed_trait_hides_its_passwords_and_leaves_what_was_given_alone(reg
     assert registry.ducts == "~/ducts.yaml"
 
 
+def test_magics_are_registered_unless_entry_call_or_trait_says_otherwise() -> None:
+    RegistryMagic.registered.clear()
+    magic = {"protocol": "registry_magic"}
+    config = {"a, b": magic, "off": {**magic, "register_magics": False}, "bad": {**magic, "remote": "nobody"}}
+    registry = traits(DuctRegistry={"ducts": config})
+    registry.new("c", "registry_magic")
+    registry.new("d", "registry_magic", register_magics=False)
+    registry.register(registry["a"], "e", register_magics=False)
+    assert RegistryMagic.registered == ["a", "b", "c"]
+    registry.register_magics = False
+    registry.new("f", "registry_magic")
+    assert RegistryMagic.registered == ["a", "b", "c"]
+
+
 # Set-up files in Python
 
 
@@ -651,6 +724,19 @@ def test_a_set_up_file_may_be_python(own: Own) -> None:
     assert (registry.names, problems) == (["db", "many"], [])
     assert str(registry.origin("db")) == "~/.omniduct/config (line 8)"
     assert registry["db"].connect().password == "pass/db"
+
+
+def test_python_in_a_set_up_file_is_plain_python(own: Own) -> None:
+    registry, problems = own(
+        """
+        def password(duct: print) -> None: ...
+
+        assert password.__annotations__["duct"] is print
+        assert __file__.endswith("config")
+        registry.new("db", "registry_service")
+        """
+    )
+    assert (registry.names, problems) == (["db"], [])
 
 
 def test_what_a_python_file_says_comes_after_all_else(home: Path) -> None:

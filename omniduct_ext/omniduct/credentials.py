@@ -367,8 +367,9 @@ def _close(asked: _Asked, answer: str | bool | None) -> None:
     with _asked_lock:
         if _asked.get(asked.question.key) is asked:
             del _asked[asked.question.key]
-        asked.answer = answer
-        asked.over.set()
+        if not asked.over.is_set():  # by one who took the question over
+            asked.answer = answer
+            asked.over.set()
 
 
 def _nobody(question: Question) -> DuctPromptUnavailable:

@@ -55,6 +55,10 @@ class Populate(Bool):  # type: ignore[type-arg]
     def get(self, obj: Any, cls: Any = None) -> Any:
         return _Populator(obj, bool(super().get(obj, cls)))
 
+    def validate(self, obj: Any, value: Any) -> bool:
+        # traitlets reads values and sets them again when it takes in a configuration
+        return super().validate(obj, bool(value) if isinstance(value, _Populator) else value)
+
 
 class _Populator:
     def __init__(self, registry: DuctRegistry, switch: bool) -> None:
@@ -295,6 +299,9 @@ class DuctRegistry(Configurable):
     def __contains__(self, name: object) -> bool:
         return name in self._ducts
 
+    def _ipython_key_completions_(self) -> list[str]:
+        return self.names
+
     def __len__(self) -> int:
         return len(self._ducts)
 
@@ -317,10 +324,11 @@ class DuctRegistry(Configurable):
         DuctNotFound
             There is none, or none of that kind; says why if its entry in the configuration was bad.
         """
+        wanted = None if kind is None else _kind(kind)
         duct = self._ducts.get(name)
         if duct is None:
-            raise DuctNotFound(self._why_not(name))
-        if kind is not None and duct.DUCT_TYPE is not (wanted := _kind(kind)):
+            raise DuctNotFound(self._why_not(name, wanted))
+        if wanted is not None and duct.DUCT_TYPE is not wanted:
             raise DuctNotFound(
                 f"{name!r} is not one of the {wanted.value}: it is one of the {duct.DUCT_TYPE.value}"
             )
@@ -330,18 +338,19 @@ class DuctRegistry(Configurable):
         """Why there is no duct of a name, when its entry in the configuration was bad."""
         return next((p for p in self.problems if name in _split(p.name)), None)
 
-    def _why_not(self, name: str) -> str:
+    def _why_not(self, name: str, kind: Duct.Type | None) -> str:
         missing = f"there is no duct {name!r}"
         if (problem := self.problem_of(name)) is not None:
             return f"{missing}: {problem.reason} [{problem.origin}]"
-        nested = [each for each in self.names if each.endswith(f"/{name}")]
+        names = [each for each in self.names if kind is None or self._ducts[each].DUCT_TYPE is kind]
+        nested = [each for each in names if each.endswith(f"/{name}")]
         if nested:
             return f"{missing}; did you mean {' or '.join(map(repr, nested))}?"
-        if near := did_you_mean(str(name), self._ducts):
+        if near := did_you_mean(str(name), names):
             return missing + near
-        shown = ", ".join(self.names[:_MOST_NAMES]) + ", …" * (len(self) > _MOST_NAMES)
+        shown = (", ".join(names[:_MOST_NAMES]) or "none") + ", …" * (len(names) > _MOST_NAMES)
         lost = "".join(f"; {problem}" for problem in self.problems if problem.whole)
-        return f"{missing}; there are {shown or 'none'}{lost}"
+        return f"{missing}; {'there' if kind is None else f'of the {kind.value} there'} are {shown}{lost}"
 
     def names_of(self, duct: Duct) -> list[str]:
         """All the names under which a duct is registered, its own first."""

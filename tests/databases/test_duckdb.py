@@ -95,7 +95,7 @@ def test_every_statement_runs_once(db: DuckDBClient) -> None:
 
 
 def test_a_failed_one_of_several_says_which_and_later_ones_do_not_run(db: DuckDBClient) -> None:
-    with pytest.raises(DuctStatementError, match="statement 2 of 3: .*nope") as caught:
+    with pytest.raises(DuctStatementError, match=r"statement 2 of 3: .*nope") as caught:
         db.query("CREATE TABLE first (a INT); SELECT * FROM nope; CREATE TABLE third (a INT)")
     assert str(caught.value).startswith("db: ")
     assert db.table_exists("first")
@@ -135,7 +135,7 @@ def test_the_drivers_exception_is_chained_without_frames(db: DuckDBClient) -> No
 
 
 def test_an_unknown_option_is_named_with_the_near_miss(db: DuckDBClient) -> None:
-    with pytest.raises(DuctArgumentError, match="'contxt'.*'context'"):
+    with pytest.raises(DuctArgumentError, match=r"'contxt'.*'context'"):
         db.query("SELECT 1", contxt={})
     with pytest.raises(DuctConfigError, match="panda"):
         db.query("SELECT 1", format="panda")
@@ -192,7 +192,7 @@ def test_a_dropped_stream_is_closed(db: DuckDBClient) -> None:
 
 def test_a_stream_that_fails_half_way_says_so_once_and_ends(db: DuckDBClient) -> None:
     stream = db.stream("SELECT CASE WHEN range = 5000000 THEN 'x' ELSE '1' END::INT FROM range(6000000)")
-    with pytest.raises(DuctStatementError, match="db: .*Could not convert"):
+    with pytest.raises(DuctStatementError, match=r"db: .*Could not convert"):
         for _ in stream:
             pass
     assert list(stream) == []
@@ -252,7 +252,8 @@ def test_a_bound_value_is_never_part_of_the_text(db: DuckDBClient) -> None:
 
 def test_bind_values_are_numbered_statement_by_statement(db: DuckDBClient) -> None:
     result = db.query(
-        "CREATE TABLE t AS SELECT {{ a | bind }}::INT AS n; SELECT n, {{ b | bind }} FROM t WHERE n IN ({{ c | bind }})",
+        "CREATE TABLE t AS SELECT {{ a | bind }}::INT AS n; "
+        "SELECT n, {{ b | bind }} FROM t WHERE n IN ({{ c | bind }})",
         context={"a": 1, "b": "x", "c": [1, 2]},
         format="tuple",
     )

@@ -35,16 +35,17 @@ class _YamlText(Secret):
     __str__ = __repr__
 
 
-def _settled(value: Any) -> Any:
-    """A value that was configured by ``.append`` or ``.update``, as what came of it."""
-    if isinstance(value, LazyConfigValue):
-        return value.get_value({} if "update" in value.to_dict() else [])
-    return value
+def _settled(section: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What is set in a section; what ``.append`` or ``.update`` began, as what came of it."""
+    for key, value in section.items():
+        if not isinstance(value, LazyConfigValue):
+            yield key, value
+        elif done := value.to_dict():  # else it was only looked at
+            yield key, value.get_value({} if "update" in done else [])
 
 
 def hidden(value: Any) -> Any:
     """A copy of a configuration of any shape in which no display shows a password."""
-    value = _settled(value)
     if isinstance(value, str):
         from omniduct.config import looks_like_yaml
 
@@ -84,7 +85,7 @@ def hide_in(config: Config, foreign: frozenset[str] | None = None) -> None:
     for section, values in config.items():
         if not isinstance(values, Config) or section in foreign:
             continue
-        for key, value in values.items():
+        for key, value in list(_settled(values)):
             if section == "DuctRegistry":
                 values[key] = hidden(value)
             elif _is_password(key):
@@ -110,8 +111,7 @@ def class_defaults(config: Mapping[str, Any], cls: type[Duct]) -> dict[str, Any]
     defaults: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
         if base.__name__ in config and hasattr(base, "PROTOCOLS"):
-            for name, value in config[base.__name__].items():
-                value = _settled(value)
+            for name, value in _settled(config[base.__name__]):
                 if _takes(cls, base, name) and not _objection(cls, name, value):
                     defaults[name] = configured(name, value)
     return defaults
@@ -132,10 +132,13 @@ def unfit_sections(config: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 
     classes = {cls.__name__: cls for cls in (Duct, *_below(Duct))}
     names = {*classes, *protocols.class_names(), *_BASES}
-    for section in config.keys() - _foreign():
+    foreign = _foreign()
+    for section in config:
+        if section in foreign:
+            continue
         if section in classes:
-            for key, value in config[section].items():
-                if reason := _unfit(classes[section], key, _settled(value)):
+            for key, value in _settled(config[section]):
+                if reason := _unfit(classes[section], key, value):
                     yield section, key, f"c.{section}.{reason}"
         elif section not in names and (near := _near_class(section, names)):
             yield section, "", f"c.{section} fits no class; did you mean {near!r}?"

@@ -113,6 +113,17 @@ def _setter(name: str) -> Any:
     return set_raw
 
 
+# Tab behind ``duct.host.`` reads the value, and so prepares, unless it can read the type.
+for _getter, _kind in (
+    (_host, str),
+    (_port, int),
+    (_username, str),
+    (_password, str),
+    (_remote, object),
+    (_cache, object),
+):
+    _getter.__annotations__ = {"return": _kind}
+
 host: Any = property(_host, _setter("host"))
 port: Any = property(_port, _set_port)
 remote: Any = property(_remote, _setter("remote"))
@@ -245,10 +256,15 @@ def check_registry(duct: Duct) -> None:
 # Names that subclasses add to `connection_fields`
 
 
-class _Watched:
+def _unread(duct: object) -> object:
+    """The type of any field, for Tab."""
+
+
+class _Watched(property):
     """Stands in front of an attribute that a class added to `connection_fields`: reading it prepares."""
 
     def __init__(self, name: str, inner: Any) -> None:
+        super().__init__(_unread)
         self._name = name
         self._inner = inner
 

@@ -137,8 +137,10 @@ class TemplateMethods:
 
     def _check_options(self, options: Mapping[str, Any], also: Iterable[str] = ()) -> None:
         """Complain about options that neither the statement's own methods nor the protocol takes."""
-        known = _known_options(type(self)) if options else None
-        for name in options if known is not None else ():
+        known = _known_options(cast("Any", type(self)))
+        if known is None:
+            return
+        for name in options:
             if name not in known:
                 near = did_you_mean(name, {*known, *also} - {"statement", "cursor", "wait", "parameters"})
                 raise DuctArgumentError(f"{self.name}: a statement takes no option {name!r}{near}")

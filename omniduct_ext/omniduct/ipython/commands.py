@@ -114,7 +114,7 @@ class OmniductCommands(MagicsProvider):
             raise DuctMagicError(
                 f"%omniduct {command} needs the name of a duct; there are {', '.join(self._registry.names)}"
             )
-        return [self._registry[part] for part in parts]
+        return list({id(duct): duct for duct in map(self._registry.lookup, parts)}.values())
 
     def _new(self, name: str, protocol: str, **arguments: Any) -> Table:
         """Make a duct and register it."""

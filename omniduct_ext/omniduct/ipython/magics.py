@@ -9,6 +9,7 @@ import weakref
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from IPython.core.getipython import get_ipython
@@ -104,7 +105,7 @@ class MagicFunction:
         """Run the magic: what IPython does with a line, and a cell, that begins with its name."""
         shell = get_ipython()
         assert shell is not None, "a magic was called outside IPython"
-        call = Call(shell, local_ns)
+        call = Call(shell, local_ns if self._kind == "line" else _where_a_cell_magic_was_called())
         words, keys = parse(line, self.declaration, _spelled(self._kind, self.__name__), call.namespace)
         method = getattr(self._bound, self._declared.attribute)
         if self._kind == "cell":
@@ -130,6 +131,14 @@ class MagicFunction:
         text = self.declaration.help(self.__name__, self._kind == "cell")
         base = self.__name__.removesuffix(f".{self._declared.suffix}")
         return text.replace("%NAME", f"%{base}")
+
+
+def _where_a_cell_magic_was_called() -> Mapping[str, Any] | None:
+    """The local variables there: IPython gives a cell magic only those of the user's namespace."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_code.co_name != "run_cell_magic":
+        frame = frame.f_back
+    return None if frame is None or frame.f_back is None else frame.f_back.f_locals
 
 
 _declarations: dict[Declared, Declaration] = {}

@@ -31,7 +31,7 @@ class NotebookPrompter:
             header = self._kernel.get_parent("shell").get("header", {})
         except Exception:  # a kernel that keeps no parents
             return True
-        return header.get("msg_type") == "execute_request"  # input in a widget's callback can hang the kernel
+        return bool(header.get("msg_type") == "execute_request")  # input in a widget's callback can hang
 
     def ask(self, question: Question) -> str | bool:
         """Ask in the cell; a secret is not echoed, nor kept in the notebook."""
