@@ -269,7 +269,7 @@ def test_what_cannot_be_read_of_a_file_is_told(tmp_path: Path, write: Callable[[
 def test_yaml_of_one_line_is_no_files_name_and_is_not_shown(text: str) -> None:
     (problem,) = told(read(text))
     assert problem.startswith(
-        "a text of one line names a file, and this names none; a YAML text ends its line"
+        "this text of one line is taken as a file's name, and there is no such file; YAML has"
     )
     assert SENTINEL not in problem
 
@@ -278,8 +278,14 @@ def test_yaml_of_one_line_is_no_files_name_and_is_not_shown(text: str) -> None:
 
 
 BAD: dict[str, tuple[Any, str]] = {
-    "a text for an entry": ({"x": "text"}, "'x' is skipped: an entry is a mapping, not a text [x]"),
-    "nothing for an entry": ({"x": None}, "'x' is skipped: an entry is a mapping, not nothing [x]"),
+    "a text for an entry": (
+        {"x": "text"},
+        "'x' is skipped: an entry is a mapping with a protocol, not a text [x]",
+    ),
+    "nothing for an entry": (
+        {"x": None},
+        "'x' is skipped: an entry is a mapping with a protocol, not nothing [x]",
+    ),
     "an empty entry": ({"x": {}}, "'x' is skipped: it has no protocol [x]"),
     "no protocol": ({"x": {"host": "h"}}, "'x' is skipped: it has no protocol [x]"),
     "a misspelt protocol": (
@@ -318,9 +324,14 @@ BAD: dict[str, tuple[Any, str]] = {
     ),
     "no space after password:": (
         {"x": {"protocol": "duckdb", f"password:{SENTINEL}": None}},
-        "'x' is skipped: after 'password:' there is no space [x]",
+        "'x' is skipped: there is no space after 'password:' [x]",
     ),
     "a list without names": ([{"protocol": "duckdb"}], "an entry of a list needs a name [[0]]"),
+    "a name in the place of name": (
+        [{"x": {"protocol": "duckdb"}}],
+        "an entry of a list needs a name; write it as a key: name: x [[0]]",
+    ),
+    "an empty mapping in a list": ([{}], "an entry of a list needs a name [[0]]"),
     "a misspelt name": (
         [{"nmae": "x", "protocol": "duckdb"}],
         "an entry of a list needs a name; did you mean that by 'nmae'? [[0]]",
@@ -329,11 +340,11 @@ BAD: dict[str, tuple[Any, str]] = {
         [{"name": 5, "protocol": "duckdb"}],
         "its name is a number; put it in quotes [[0]]",
     ),
-    "a text in a list": (["db"], "an entry is a mapping, not a text [[0]]"),
+    "a text in a list": (["db"], "an entry is a mapping with a protocol, not a text [[0]]"),
     "a text for a kind": ({"databases": "db"}, "databases is a mapping or a list, not a text [databases]"),
     "a text in a group": (
         {"prod": {"hive": {"protocol": "duckdb"}, "note": "text"}},
-        "'prod/note' is skipped: an entry is a mapping, not a text [prod.note]",
+        "'prod/note' is skipped: an entry is a mapping with a protocol, not a text [prod.note]",
     ),
     "a group of bad entries": (
         {"prod": {"hive": {"host": "h"}}},
@@ -346,7 +357,7 @@ BAD: dict[str, tuple[Any, str]] = {
     ),
     "one duct without a name": (
         {"name": "x", "protocol": "duckdb"},
-        "a single duct stands under its name, or in a list: name: {protocol: …}",
+        "one duct alone is no configuration; put it under its name (name: {protocol: …}) or in a list",
     ),
     "a number": (5, "a configuration is a mapping or a list of mappings, not a number"),
 }

@@ -276,8 +276,8 @@ def keyring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_the_keyring_is_a_source_of_a_users_password(keyring: Any) -> None:
     keyring.set_password("prod db", "me", SENTINEL)
     assert found("keyring:prod db") == SENTINEL
-    assert refusal("keyring:prod") == (
-        "db: the keyring has no password of 'me' under 'prod'; set it with: keyring set prod me"
+    assert refusal("keyring:prod 2") == (
+        "db: the keyring has no password of 'me' under 'prod 2'; set it with: keyring set 'prod 2' me"
     )
     assert refusal("keyring:prod", "username") == (
         "db: the keyring has no username under 'prod'; set it with: keyring set prod <username>"

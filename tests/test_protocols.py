@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -83,9 +86,9 @@ def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("_classes", "_duplicates"):
         monkeypatch.setattr(protocols, name, dict(getattr(protocols, name)))
     monkeypatch.setattr(protocols, "_told", set())
-    protocols._entry_points.cache_clear()
+    protocols._offers.cache_clear()
     yield
-    protocols._entry_points.cache_clear()
+    protocols._offers.cache_clear()
     for name in [name for name in sys.modules if name.startswith("acme_")]:
         del sys.modules[name]
 
@@ -305,3 +308,22 @@ def test_an_installed_class_that_was_imported_by_hand_is_no_duplicate(acme: Path
 def test_the_classes_of_packages_are_near_misses_of_configuration_sections(acme: Path) -> None:
     assert {"AcmeClient", "DuckDBClient"} <= protocols.class_names()
     assert "acme_duct" not in sys.modules
+
+
+def test_a_package_that_pip_puts_into_a_folder_of_the_path_is_found_at_once(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert why("acme").startswith("no class offers the protocol 'acme'; ")
+    os.utime(tmp_path, (1, 1))  # the clock of some file systems is coarse
+    shutil.copytree(installed, tmp_path, dirs_exist_ok=True)
+    assert protocols.find("acme").__name__ == "AcmeClient"
+
+
+def test_a_hundred_entries_of_unknown_protocols_are_told_in_a_moment() -> None:
+    config = {f"db{number}": {"protocol": f"protocols_unknown_{number}"} for number in range(100)}
+    began = time.perf_counter()
+    with pytest.warns(DuctWarning):
+        registry = DuctRegistry(config)
+    assert len(registry.problems) == 100
+    assert time.perf_counter() - began < 2

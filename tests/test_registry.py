@@ -466,8 +466,7 @@ def test_remotes_in_a_circle_are_each_told_once_and_who_depends_on_them_too() ->
         f"'a' is skipped: its remotes run in a circle: a -> b2 -> c -> a [{place}, a]",
         f"'b, b2' is skipped: its remotes run in a circle: b -> c -> a -> b2 [{place}, b, b2]",
         f"'c' is skipped: its remotes run in a circle: c -> a -> b2 -> c [{place}, c]",
-        "'user' is skipped: its remote cannot be used: there is no duct 'a': its remotes run in a circle: "
-        f"a -> b2 -> c -> a [{place}, a] [{place}, user]",
+        f"'user' is skipped: its remote is 'a', which is skipped [{place}, user]",
     ]
 
 
@@ -612,11 +611,11 @@ def test_several_files_are_one_configuration_whose_entries_may_refer_to_each_oth
     registry = traits(DuctRegistry={"ducts": {"y": {**SERVICE, "remote": "bastion"}}, "config_files": files})
     assert registry.names == ["bastion", "db", "y"]
     assert told(registry) == [
-        "'x' is skipped: an entry is a mapping, not a number [~/a.yaml, x (line 2)]",
+        "'x' is skipped: an entry is a mapping with a protocol, not a number [~/a.yaml, x (line 2)]",
         "the configuration file cannot be read: there is no such file [~/c.yaml]",
         "'db' is skipped: the name is taken already, by ~/a.yaml, db (line 1) [~/b.yaml, db (line 2)]",
-        "'lost' is skipped: its remote cannot be used: there is no duct 'nobody'; of the remotes there are bastion; "
-        "the configuration file cannot be read: there is no such file [~/c.yaml] [~/b.yaml, lost (line 3)]",
+        "'lost' is skipped: its remote cannot be used: there is no duct 'nobody'; of the remotes there are "
+        f"bastion; {told(registry)[1]} [~/b.yaml, lost (line 3)]",
     ]
     assert registry.sources() == [str(home / name) for name in ("a.yaml", "b.yaml", "c.yaml")]
 

@@ -175,7 +175,7 @@ get_ipython().config
 
 REPORTED_ONCE = [
     "'bad_argument' is skipped: LeakyClient takes no argument 'conects'; did you mean 'connects'? [",
-    "'no_space' is skipped: after 'password:' there is no space [",
+    "'no_space' is skipped: there is no space after 'password:' [",
     "c.LeakyClient.pasword fits no argument; did you mean 'password'? [",
 ]
 

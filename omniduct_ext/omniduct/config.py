@@ -138,7 +138,7 @@ def read(config: object, source: str = "") -> Reading:
     if config.strip() and (os.path.exists(os.path.expanduser(config)) or not looks_like_yaml(config)):
         return read_file(config)
     reading = Reading()  # not shown: a YAML text may hold logins
-    reason = "a text of one line names a file, and this names none; a YAML text ends its line with a newline"
+    reason = "this text of one line is taken as a file's name, and there is no such file; YAML has a newline"
     reading.complain("", reason, Origin(source or "the configuration given"), whole=True)
     return reading
 
@@ -208,7 +208,10 @@ def _read_value(value: object, origin: Origin, trusted: bool) -> Reading:
     reading = Reading()
     walker = _Walker(reading, trusted)
     if _is_entry(value):
-        reading.complain("", "a single duct stands under its name, or in a list: name: {protocol: …}", origin)
+        reason = (
+            "one duct alone is no configuration; put it under its name (name: {protocol: …}) or in a list"
+        )
+        reading.complain("", reason, origin)
     elif isinstance(value, Mapping):
         walker.group("", value, (), None, origin)
     elif isinstance(value, (list, tuple)):
@@ -254,7 +257,9 @@ class _Walker:
         for i, item in enumerate(value):
             below = _below(place, f"[{i}]", item.line if isinstance(item, Located) else place.line)
             if not isinstance(item, Mapping):
-                self._reading.complain("", f"an entry is a mapping, not {article(item)}", below)
+                self._reading.complain(
+                    "", f"an entry is a mapping with a protocol, not {article(item)}", below
+                )
             elif not item.get(SKIP):
                 self._listed(item, groups, kind, below)
 
@@ -265,8 +270,7 @@ class _Walker:
         if isinstance(name, str):
             self._entry(name, item, groups, kind, place)
         elif name is None:
-            near = _near("name", item)
-            self._reading.complain("", f"an entry of a list needs a name{near}", place)
+            self._reading.complain("", f"an entry of a list needs a name{_unnamed(item)}", place)
         else:
             self._reading.complain("", f"its name is {article(name)}; put it in quotes", place)
 
@@ -283,7 +287,7 @@ class _Walker:
             full = _full(str(item.get("name") or name), groups)
             self._reading.complain(", ".join(full), self._objection(item, full), place)
         else:
-            reason = f"an entry is a mapping, not {article(item)}"
+            reason = f"an entry is a mapping with a protocol, not {article(item)}"
             self._reading.complain(", ".join(_full(name, groups)), reason, place)
 
     def _look_for_kind(self, name: str, place: Origin) -> None:
@@ -364,7 +368,7 @@ def _objection_to_key(key: object) -> str:
     if key == "registry":
         return "its registry is the one that reads it; leave that key out"
     if found := re.match(r"(username|password)\s*[:=]", key):  # not shown: the login is in the key
-        return f"after '{found[1]}:' there is no space"
+        return f"there is no space after '{found[1]}:'"
     return ""
 
 
@@ -373,6 +377,14 @@ def _near(wanted: str, item: Mapping[Any, Any]) -> str:
     keys = [key for key in item if isinstance(key, str) and key != wanted]
     close = difflib.get_close_matches(wanted, keys, n=1, cutoff=0.75)
     return f"; did you mean that by {close[0]!r}?" if close else ""
+
+
+def _unnamed(item: Mapping[Any, Any]) -> str:
+    """What was probably meant by an entry of a list that has no name."""
+    key, value = next(iter(item.items()), ("", None))
+    if len(item) == 1 and _is_entry(value):
+        return f"; write it as a key: name: {key}"
+    return _near("name", item)
 
 
 def _is_entry(item: object) -> bool:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -165,16 +166,15 @@ def _from_keyring(service: str, duct: str, field: str, username: Callable[[], st
         ) from error.with_traceback(None)
     if found is None:
         wanted = f"{field} of {user!r}" if user else field
+        advice = f"keyring set {shlex.quote(service)} {shlex.quote(user) if user else '<username>'}"
         raise DuctAuthenticationError(
-            f"{duct}: the keyring has no {wanted} under {service!r}; set it with: "
-            f"keyring set {service} {user or '<username>'}"
+            f"{duct}: the keyring has no {wanted} under {service!r}; set it with: {advice}"
         )
     return found
 
 
 def _from_command(command: str, duct: str, field: str, _username: Callable[[], str | None]) -> str:
     """The first line that a command prints, as password managers do; no shell is involved."""
-    import shlex
     import subprocess
 
     program = _named(command, "command", "command", duct, field).split()[0]

@@ -236,6 +236,8 @@ def _bad_reference(registry: DuctRegistry, name: str) -> str:
     duct = registry[name]
     for field, kind in (("remote", Duct.Type.REMOTE), ("cache", Duct.Type.CACHE)):
         value = getattr(duct, f"_{field}")
+        if isinstance(value, str) and registry.problem_of(value) and value not in registry:
+            return f"its {field} is {value!r}, which is skipped"
         if isinstance(value, str):
             try:
                 registry.lookup(value, kind)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 import re
+import sys
 import warnings
 from typing import TYPE_CHECKING
 
@@ -74,7 +76,7 @@ def find(protocol: str) -> type[Duct]:
     if protocol in BUILT_IN:
         module, _, name = BUILT_IN[protocol].partition(":")
         return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
-    point = _entry_points().get(protocol) or _looked_for_again().get(protocol)
+    point = _entry_points().get(protocol)
     if point is not None:
         _tell(protocol, stacklevel=2)
         return _load(point)
@@ -140,11 +142,24 @@ def _near(protocol: str) -> str:
     return did_you_mean(protocol, [*known(), *NOT_YET]) or f"; there are {', '.join(known())}"
 
 
-@functools.cache
 def _entry_points() -> dict[str, EntryPoint]:
-    """The entry points of other packages; looked for once, as that reads every installed package."""
+    """The entry points of other packages, as they are now: one may be installed in this very session."""
+    return _offers(tuple((folder, _changed(folder)) for folder in sys.path))
+
+
+def _changed(folder: str) -> int:
+    try:
+        return os.stat(folder or ".").st_mtime_ns
+    except OSError:
+        return 0
+
+
+@functools.lru_cache(maxsize=1)
+def _offers(_folders: tuple[tuple[str, int], ...]) -> dict[str, EntryPoint]:
+    """The entry points; looked for once while `sys.path` stays as it is, as every package is read."""
     from importlib.metadata import entry_points
 
+    importlib.invalidate_caches()
     found: dict[str, EntryPoint] = {}
     for point in entry_points(group="omniduct.protocols"):
         holder = BUILT_IN.get(point.name) or (found[point.name].value if point.name in found else None)
@@ -153,13 +168,6 @@ def _entry_points() -> dict[str, EntryPoint]:
         elif holder != point.value:
             _note_duplicate(point.name, holder, point.value)
     return found
-
-
-def _looked_for_again() -> dict[str, EntryPoint]:
-    """The entry points as they are now: a package may have been installed in this very session."""
-    importlib.invalidate_caches()
-    _entry_points.cache_clear()
-    return _entry_points()
 
 
 def _load(point: EntryPoint) -> type[Duct]:

@@ -57,7 +57,7 @@ class Populate(Bool):  # type: ignore[type-arg]
 
     def validate(self, obj: Any, value: Any) -> bool:
         # traitlets reads values and sets them again when it takes in a configuration
-        return super().validate(obj, bool(value) if isinstance(value, _Populator) else value)
+        return bool(super().validate(obj, bool(value) if isinstance(value, _Populator) else value))
 
 
 class _Populator:

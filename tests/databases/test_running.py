@@ -197,22 +197,30 @@ def test_an_interrupt_says_what_became_of_the_statement() -> None:
     in_a_process_of_its_own(child_says_what_became_of_it)
 
 
+def inserting(db: DuckDBClient, i: int) -> Callable[[], object]:
+    return lambda: db.query(f"INSERT INTO noted VALUES ({i})")
+
+
+def selecting(db: DuckDBClient, i: int) -> Callable[[], object]:
+    return lambda: db.query(f"SELECT {i}", format="tuple")
+
+
 def child_leaves_other_threads_alone() -> None:
     db = with_nap(DuckDBClient(name="db"))
     db.query("CREATE TABLE noted (i INT)")
     first = Caller(lambda: db.query("INSERT INTO noted SELECT 0 FROM range(1) WHERE nap(0.4) > 0"))
     wait_until(under_way(db))
-    others = [Caller(lambda i=i: db.query(f"INSERT INTO noted VALUES ({i})")) for i in range(1, 5)]
+    others = [Caller(inserting(db, i)) for i in range(1, 5)]
     wait_until(lambda: db._life.running == 5)
     interrupted(lambda: db.query("INSERT INTO noted VALUES (99)"), 0.1)  # the last in the line
-    later = [Caller(lambda i=i: db.query(f"INSERT INTO noted VALUES ({i})")) for i in range(5, 9)]
+    later = [Caller(inserting(db, i)) for i in range(5, 9)]
     for caller in [first, *others, *later]:
         assert caller.ended().error is None, caller.error
     assert db.query("SELECT i FROM noted ORDER BY i", format="tuple") == [(i,) for i in range(9)]
     # and a cancel strikes only what runs
     mine = Caller(lambda: db.query(SLOW))
     wait_until(under_way(db))
-    waiting = [Caller(lambda i=i: db.query(f"SELECT {i}", format="tuple")) for i in range(5)]
+    waiting = [Caller(selecting(db, i)) for i in range(5)]
     wait_until(lambda: db._life.running == 6)
     assert db.cancel()
     assert isinstance(mine.ended().error, DuctStatementError)
@@ -221,11 +229,12 @@ def child_leaves_other_threads_alone() -> None:
 
 
 def child_own_statement_with_others_waiting() -> None:
-    db, waiting = DuckDBClient(name="db"), []
+    db = DuckDBClient(name="db")
+    waiting: list[Caller] = []
 
     def join_the_line() -> None:
         wait_until(under_way(db))
-        waiting.extend(Caller(lambda i=i: db.query(f"SELECT {i}", format="tuple")) for i in range(5))
+        waiting.extend(Caller(selecting(db, i)) for i in range(5))
 
     joining = Caller(join_the_line)
     interrupted(lambda: db.query(SLOW), 0.1, when=lambda: len(waiting) == 5)
@@ -419,9 +428,14 @@ def test_a_statement_from_within_another_of_the_same_duct_is_refused_at_once(db:
 def test_what_waits_behind_a_session_that_ends_is_told() -> None:
     session = Session("db")
     begun, go_on = threading.Event(), threading.Event()
-    first = Caller(lambda: session.run(lambda: (begun.set(), go_on.wait(5)), lambda: go_on.set()))
+
+    def work() -> None:
+        begun.set()
+        go_on.wait(5)
+
+    first = Caller(lambda: session.run(work, go_on.set))
     assert begun.wait(5)
-    session.close(lambda: go_on.set())
+    session.close(go_on.set)
     first.ended()
     with pytest.raises(DuctConnectionError, match="disconnected before"):
         session.run(lambda: 1, lambda: None)
@@ -451,7 +465,8 @@ def test_dropping_a_stream_ends_it(db: DuckDBClient) -> None:
 
 
 def test_closing_a_stream_twice_and_reading_on_is_harmless(db: DuckDBClient) -> None:
-    with db.stream(LONG) as stream:
+    opened: Any = db.stream(LONG)
+    with opened as stream:
         assert next(stream) == (0, "0")
     stream.close()
     assert list(stream) == []

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.services.shells import Shell, started
 
 from omniduct import Duct
 from omniduct.errors import (
@@ -17,7 +18,6 @@ from omniduct.errors import (
     DuctProtocolUnknown,
 )
 from omniduct.ipython.tables import Table
-from tests.services.shells import Shell, started
 
 
 class Stubborn(Duct):

@@ -10,11 +10,11 @@ from typing import Any
 import pandas as pd
 import pytest
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, register_line_magic
+from tests.services.shells import Shell, started
 
 from omniduct import Duct, MagicsProvider
 from omniduct.errors import DuctNotFound
 from omniduct.ipython import extension
-from tests.services.shells import Shell, started
 
 TWO = "db:\n  protocol: duckdb\nother:\n  protocol: duckdb\n"
 
@@ -194,7 +194,7 @@ def test_loading_twice_by_hand_is_loading_anew(shell: Shell) -> None:
 
 def test_unloading_goes_on_when_a_duct_cannot_be_disconnected(shell: Shell) -> None:
     class Stubborn(Duct):
-        PROTOCOLS = ["stubborn"]
+        PROTOCOLS = ["stubborn_to_leave"]
 
         def _connect(self) -> None: ...
 
@@ -204,7 +204,9 @@ def test_unloading_goes_on_when_a_duct_cannot_be_disconnected(shell: Shell) -> N
         def _disconnect(self) -> None:
             raise OSError("no")
 
-    shell.configure(DuctRegistry={"ducts": {"a": {"protocol": "stubborn"}, "b": {"protocol": "duckdb"}}})
+    shell.configure(
+        DuctRegistry={"ducts": {"a": {"protocol": "stubborn_to_leave"}, "b": {"protocol": "duckdb"}}}
+    )
     before = shell.state()
     load(shell)
     b = shell.user["b"].connect()
@@ -275,8 +277,8 @@ def test_a_magic_of_somebody_else_s_stays_and_that_is_told_once(shell: Shell, na
     shell.configure(DuctRegistry={"ducts": {name: {"protocol": "duckdb"}}})
     before = shell.magics()["line"].get(name), shell.magics()["cell"].get(name)
     assert load(shell) == (
-        f"omniduct: %{name} and %%{name} are left to others; for magics of the duct '{name}' under another name "
-        "call its register_magics('another_name')\n"
+        f"omniduct: %{name} and %%{name} are left to others; for magics of the duct '{name}' "
+        "under another name call its register_magics('another_name')\n"
     )
     assert (shell.magics()["line"].get(name), shell.magics()["cell"].get(name)) == before
     assert shell.run(f"{name}.register_magics()").stderr == ""  # once is enough
@@ -428,7 +430,8 @@ def test_a_third_party_cannot_take_somebody_else_s_magic(shell: Shell, name: str
 
 def test_a_third_party_cannot_take_a_magic_that_the_user_has_made(shell: Shell) -> None:
     shell.run(
-        "from IPython.core.magic import register_line_magic\n@register_line_magic\ndef own(line):\n    return 'own'"
+        "from IPython.core.magic import register_line_magic\n"
+        "@register_line_magic\ndef own(line):\n    return 'own'"
     )
     shell.configure(DuctRegistry={"ducts": {"p": {"protocol": "plugin", "takes": "own"}}})
     assert "%own is left to others" in load(shell)

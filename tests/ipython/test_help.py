@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from tests.services.shells import Shell, started
 
 from omniduct import Duct, MagicsProvider
 from omniduct.utils.magics import MagicCall, line_magic
-from tests.services.shells import Shell, started
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from tests.services.shells import Shell, started
 
 from omniduct.databases.duckdb import DuckDBClient
 from omniduct.errors import (
@@ -18,7 +19,6 @@ from omniduct.errors import (
     DuctStatementError,
     DuctTemplateError,
 )
-from tests.services.shells import Shell, started
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +99,8 @@ def test_any_frame_can_be_shown_transposed_and_in_part(shell: Shell, format: str
         f"%%db out format='{format}' show=2 transpose=True\nSELECT range AS numbers, 'x' AS s FROM range(9)"
     )
     (text,) = shell.run(cell).shown
-    assert "numbers" in text.splitlines()[-2] or "numbers" in text
-    assert isinstance(shell.user["out"], kind)
+    assert "numbers" in text and "7" not in text
+    assert type(shell.user["out"]) is kind
     assert shell.user["out"].shape == (9, 2)
 
 
@@ -193,8 +193,9 @@ def test_a_name_that_cannot_be_assigned_to_is_refused_before_anything_runs(shell
 
 @pytest.mark.parametrize(
     "line",
-    ["SELECT 1=1", "SELECT a=1 FROM (SELECT 1 AS a)", "SET threads=2", "PRAGMA threads=2", "BEGIN; ROLLBACK", "CHECKPOINT",
-     "VACUUM;", "FROM range(2)", "SHOW TABLES", "select x == 1 from (select 1 as x)"],
+    ["SELECT 1=1", "SELECT a=1 FROM (SELECT 1 AS a)", "SET threads=2", "PRAGMA threads=2",
+     "BEGIN; ROLLBACK", "CHECKPOINT", "VACUUM;", "FROM range(2)", "SHOW TABLES",
+     "select x == 1 from (select 1 as x)"],
 )  # fmt: skip
 def test_sql_on_a_line_is_never_taken_for_a_template(shell: Shell, line: str) -> None:
     assert shell.run(f"%db {line}").error is None
@@ -258,7 +259,8 @@ def test_local_variables_of_a_function_are_seen_and_come_first(shell: Shell) -> 
     result = shell.value(
         "def function(there, rows):\n"
         "    %db SELECT '{{ there }}' AS a\n"
-        "    return get_ipython().run_cell_magic('db', 'show=rows', \"SELECT '{{ there }}' AS a FROM range(5)\")\n"
+        "    sql = \"SELECT '{{ there }}' AS a FROM range(5)\"\n"
+        "    return get_ipython().run_cell_magic('db', 'show=rows', sql)\n"
         "function('local', 2)"
     )
     assert result["a"].tolist() == ["local", "local"]

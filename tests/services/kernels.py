@@ -98,19 +98,18 @@ class Kernel:
         self._manager.interrupt_kernel()
 
     def finish(self, sent: str, timeout: float = PATIENCE) -> Outcome:
-        """Wait for the end of a cell that was begun."""
+        """Wait for the end of a cell that was begun; without its reply, which an interrupt may cost."""
         outcome = Outcome()
         self._await(sent, "idle", outcome, timeout)
-        reply = self._client.get_shell_msg(timeout=timeout)
-        while reply["parent_header"].get("msg_id") != sent:
-            reply = self._client.get_shell_msg(timeout=timeout)
-        for page in reply["content"].get("payload", []):
-            outcome.help += plain(page.get("data", {}).get("text/plain", ""))
         return outcome
 
     def run(self, code: str, timeout: float = PATIENCE) -> Outcome:
         """Run a cell to its end."""
-        return self.finish(self._client.execute(code, store_history=True), timeout)
+        sent = self._client.execute(code, store_history=True)
+        outcome = self.finish(sent, timeout)
+        for page in self._asked(sent, timeout).get("payload", []):
+            outcome.help += plain(page.get("data", {}).get("text/plain", ""))
+        return outcome
 
     def value(self, code: str) -> str:
         """The result of a cell that must not fail."""

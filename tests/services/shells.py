@@ -9,9 +9,8 @@ from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
-from traitlets.config import Config
-
 from tests.services.kernels import plain
+from traitlets.config import Config
 
 
 @dataclass
