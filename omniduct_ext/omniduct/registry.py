@@ -13,9 +13,7 @@ from traitlets.config import Config, Configurable
 from traitlets.config.loader import LazyConfigValue
 
 from omniduct import config as configuration
-from omniduct import loading
-from omniduct.config import Origin, Problem
-from omniduct.core import defaults
+from omniduct.config import Origin, Problem, defaults, loading
 from omniduct.core.arguments import article, configured, did_you_mean
 from omniduct.duct import Duct
 from omniduct.errors import DuctConfigError, DuctError, DuctNotFound, DuctWarning

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from omniduct.config import Entry, Reading, read
-from omniduct.core.documents import parse
+from omniduct.config.documents import parse
 from omniduct.credentials import Secret
 
 SENTINEL = "s3ntinel-swordfish"

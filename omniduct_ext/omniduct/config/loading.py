@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from omniduct import config as configuration
 from omniduct import protocols
 from omniduct.config import Entry, Origin, Problem, shorten
+from omniduct.config.defaults import class_defaults, unfit_sections
 from omniduct.core.arguments import article
-from omniduct.core.defaults import class_defaults, unfit_sections
 from omniduct.credentials import Secret
 from omniduct.duct import Duct
 from omniduct.errors import DuctError

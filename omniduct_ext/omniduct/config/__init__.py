@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from omniduct.config.documents import Located, parse
 from omniduct.core.arguments import article, configured
-from omniduct.core.documents import Located, parse
 from omniduct.credentials import Secret, is_tagged
 from omniduct.errors import DuctConfigError
 
