@@ -305,9 +305,11 @@ def test_an_installed_class_that_was_imported_by_hand_is_no_duplicate(acme: Path
     assert not any("'acme'" in each for each in protocols.duplicates())
 
 
-def test_the_classes_of_packages_are_near_misses_of_configuration_sections(acme: Path) -> None:
-    assert {"AcmeClient", "DuckDBClient"} <= protocols.class_names()
+def test_the_class_of_a_package_is_known_before_it_is_imported_and_a_near_miss_once_it_is(acme: Path) -> None:
+    assert "AcmeClient" in protocols.installed_class_names()
     assert "acme_duct" not in sys.modules
+    protocols.find("acme")
+    assert {"AcmeClient", "DuckDBClient"} <= protocols.class_names()
 
 
 def test_a_package_that_pip_puts_into_a_folder_of_the_path_is_found_at_once(

@@ -103,9 +103,14 @@ def duplicates() -> list[str]:
 
 
 def class_names() -> set[str]:
-    """The names of the classes that are offered and of those that are defined; imports none."""
-    paths = {*BUILT_IN.values(), *(point.value for point in _entry_points().values())}
-    return {re.split("[:.]", path)[-1] for path in paths} | {cls.__name__ for cls in _classes.values()}
+    """The names of the classes in the table and of those that are defined; imports none."""
+    named = {re.split("[:.]", path)[-1] for path in BUILT_IN.values()}
+    return named | {cls.__name__ for cls in _classes.values()}
+
+
+def installed_class_names() -> set[str]:
+    """The names of the classes that other packages offer; imports none, but reads what is installed."""
+    return {re.split("[:.]", point.value)[-1] for point in _entry_points().values()}
 
 
 def _path(cls: type) -> str:

@@ -140,7 +140,9 @@ def unfit_sections(config: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
             for key, value in _settled(config[section]):
                 if reason := _unfit(classes[section], key, value):
                     yield section, key, f"c.{section}.{reason}"
-        elif section not in names and (near := _near_class(section, names)):
+        elif config[section] and section not in names and (near := _near_class(section, names)):
+            if section in protocols.installed_class_names():  # asked last: that reads every package
+                continue
             yield section, "", f"c.{section} fits no class; did you mean {near!r}?"
 
 
