@@ -14,7 +14,7 @@ from omniduct import protocols
 from omniduct.core import arguments, cleanup, copies, endpoints, failures, fields
 from omniduct.core.lifecycle import CONNECTED, LOST, Lifecycle
 from omniduct.credentials import Secret
-from omniduct.errors import DuctAuthenticationError, DuctServerUnreachable
+from omniduct.errors import DuctAuthenticationError, DuctError, DuctServerUnreachable
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -237,10 +237,12 @@ class Duct(ABC):
         Duct
             This duct.
         """
-        self.disconnect()
-        with self._prepare_lock:
-            self._answers.clear()
-            self.__restore()
+        try:
+            self.disconnect()
+        finally:
+            with self._prepare_lock:
+                self._answers.clear()
+                self.__restore()
         return self
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -423,7 +425,11 @@ class Duct(ABC):
         Duct
             This duct.
         """
-        return self.disconnect().connect()
+        try:
+            self.disconnect()
+        except DuctError as error:  # it is disconnected all the same
+            failures.log(self, "reconnecting", error)
+        return self.connect()
 
     # Words for people, and copies. They read raw values only: they never prepare, ask or connect.
 

@@ -145,6 +145,12 @@ def interrupted(call: Callable[[], object], *seconds: float, when: Callable[[], 
 
 def child_interrupts_at_random() -> None:
     db, chance = DuckDBClient(name="db"), random.Random(3)
+    kept = []  # an interrupt that falls into a destructor is lost to Python
+
+    def new() -> DuckDBClient:
+        kept.append(DuckDBClient(name="new"))
+        return kept[-1]
+
     db.query("CREATE TEMP TABLE mine AS SELECT 1 AS x")
     kinds: list[Callable[[], object]] = [
         lambda: db.query(SLOW, format="arrow"),
@@ -155,7 +161,7 @@ def child_interrupts_at_random() -> None:
         lambda: [len(piece) for piece in db.stream(LONG, batch=10_000, format="pandas")],
         lambda: list(db.stream(SLOW)),
         lambda: db.stream_to_file(LONG, "rows.csv"),
-        lambda: DuckDBClient(name="new").query(SLOW),  # while it connects
+        lambda: new().query(SLOW),  # while it connects
     ]
     for i in range(160):
         first = chance.choice([0, chance.random() * 0.002, chance.random() * 0.05, chance.random() * 0.12])
@@ -169,6 +175,8 @@ def child_interrupts_at_random() -> None:
         assert db.query("SELECT 42", format="tuple") == [(42,)], f"try {i}"
         assert not os.path.exists("rows.csv"), f"try {i}"
     assert db.query("SELECT * FROM mine", format="tuple") == [(1,)], "the session was lost"
+    for duct in kept:
+        duct.disconnect()
     gc.collect()
     wait_until(
         lambda: [t.name for t in threading.enumerate() if t.name.startswith("omniduct")] == ["omniduct db"]

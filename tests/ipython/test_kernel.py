@@ -81,19 +81,16 @@ def diary(folder: Path) -> list[str]:
     return path.read_text().split() if path.exists() else []
 
 
-def stopped(kernel: Kernel, code: str, after: float = 0.2, presses: tuple[float, ...] = (0.0,)) -> str:
+def stopped(kernel: Kernel, code: str, after: float = 0.2) -> str:
     """Run a cell, press the stop button, and what the page shows; it must not take long."""
     sent = kernel.start(code)
     time.sleep(after)
     begun = time.monotonic()
-    for pause in presses:
-        time.sleep(pause)
-        kernel.interrupt()
+    kernel.interrupt()
     outcome = kernel.finish(sent)
     assert time.monotonic() - begun < 2
-    if after > 0.01 and len(presses) == 1:  # else it may strike the kernel's own work, before or after
-        assert outcome.ename == "KeyboardInterrupt"
-    assert "DuctWarning" not in outcome.stderr
+    assert outcome.ename == "KeyboardInterrupt"
+    assert outcome.stderr == ""
     return outcome.error.strip()
 
 
@@ -181,17 +178,35 @@ def test_the_stop_button_ends_a_loop_over_a_stream(kernel: Kernel) -> None:
     kernel.run("row = None")
 
 
-@pytest.mark.parametrize("after", [0.0, 0.002, 0.02])
-def test_the_stop_button_works_from_the_first_moment_on(kernel: Kernel, after: float) -> None:
-    for _ in range(3):
-        stopped(kernel, "db.query(SLOW)", after)
+# Ends with a moment without signals: ipykernel 7 may stay broken when one strikes its own work.
+GUARDED = """import signal, time
+print('begun', flush=True)
+said = ''
+try:
+    db.query(SLOW)
+except KeyboardInterrupt as error:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    said = str(error)
+    time.sleep(0.1)"""
 
 
-def test_pressing_it_again_at_once_loses_nothing(kernel: Kernel) -> None:
+@pytest.mark.parametrize(
+    "presses", [(0.0,), (0.001,), (0.01,), (0.0, 0.0), (0.0, 0.004), (0.01, 0.002, 0.002)]
+)
+def test_the_stop_button_works_from_the_first_moment_on_and_when_it_is_pressed_again_at_once(
+    kernel: Kernel, presses: tuple[float, ...]
+) -> None:
     kernel.run("%db CREATE OR REPLACE TEMP TABLE mine AS SELECT 1 AS a")
-    for pause in (0.0, 0.002, 0.005):
-        stopped(kernel, "%db {{ SLOW }}", presses=(0.0, pause, pause))
-        assert "1" in kernel.value("%db FROM mine")
+    sent = kernel.start(GUARDED, "begun")
+    begun = time.monotonic()
+    for pause in presses:
+        time.sleep(pause)
+        kernel.interrupt()
+    outcome = kernel.finish(sent)
+    assert time.monotonic() - begun < 2
+    assert "DuctWarning" not in outcome.stderr
+    assert kernel.value("said").startswith("'db: the statement ")
+    assert "1" in kernel.value("%db FROM mine")
 
 
 def test_a_statement_that_does_not_end_is_left_when_the_person_insists(kernel: Kernel) -> None:

@@ -270,7 +270,7 @@ def test_a_magic_may_stand_in_a_loop_and_under_other_magics(shell: Shell) -> Non
     shell.run("found = []\nfor i in range(3):\n    x = %db SELECT {{ i }} AS i\n    found.append(x['i'][0])")
     assert shell.user["found"] == [0, 1, 2]
     assert shell.value("%%capture kept\n%db SELECT 1") is None
-    assert "1" in str(shell.user["kept"].outputs[0])
+    assert "1" in shell.user["kept"].outputs[0].data["text/plain"]
     assert shell.value("%time %db SELECT 2 AS a")["a"].tolist() == [2]
 
 

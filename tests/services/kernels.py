@@ -87,10 +87,13 @@ class Kernel:
             assert time.monotonic() < deadline, "the kernel did not end"
             time.sleep(0.05)
 
-    def start(self, code: str) -> str:
-        """Begin to run a cell; return when the kernel has begun."""
+    def start(self, code: str, printed: str = "") -> str:
+        """Begin to run a cell; return when the kernel has begun, and has printed that text."""
         sent: str = self._client.execute(code, store_history=True)
-        self._await(sent, "execute_input", Outcome())
+        outcome = Outcome()
+        self._await(sent, "execute_input", outcome)
+        while printed not in outcome.stdout:
+            self._await(sent, "stream", outcome)
         return sent
 
     def interrupt(self) -> None:

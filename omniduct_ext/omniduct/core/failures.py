@@ -6,6 +6,7 @@ import contextvars
 import logging
 import socket
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from omniduct import credentials
@@ -67,20 +68,24 @@ def of_check(duct: Duct) -> str:
     if duct._host is None and duct._remote is None:
         return _check(duct)
     answers: list[str] = []
+    given_up = threading.Event()
     context = contextvars.copy_context()
     thread = threading.Thread(
-        target=lambda: answers.append(context.run(_check, duct)),
+        target=lambda: answers.append(context.run(_check, duct, given_up.is_set)),
         daemon=True,
         name=f"omniduct check {duct.name}",
     )
     thread.start()
     thread.join(duct.CHECK_TIMEOUT)
+    given_up.set()
     return answers[0] if answers else f"no answer within {duct.CHECK_TIMEOUT:g} s"
 
 
-def _check(duct: Duct) -> str:
+def _check(duct: Duct, is_given_up: Callable[[], bool] = lambda: False) -> str:
     def find_fault() -> str:
         reason = duct._unreachable(duct.CHECK_TIMEOUT)
+        if is_given_up():  # by now the connection may be another one, or busy
+            return reason
         return reason or ("" if duct._is_connected() else "the connection has ended")
 
     try:

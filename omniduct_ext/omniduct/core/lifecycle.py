@@ -83,6 +83,8 @@ class Lifecycle:
         self.last_error = ""
         self.since = datetime.datetime.now(datetime.timezone.utc)
         self.running = 0
+        self._busy = 0  # of these, on the connection itself: not those on connections beside it
+        self._doubtful = False
         self.last_used = 0.0
         self.lock = threading.RLock()
         self._attempt: _Attempt | None = None
@@ -151,26 +153,42 @@ class Lifecycle:
 
     # Statements and checks: a connection is never used for both at once
 
-    def begin_statement(self) -> None:
-        """Count a statement that is under way, once no check touches the connection any more."""
+    def begin_statement(self, beside: bool = False) -> None:
+        """Count a statement that is under way, once no check touches the connection any more.
+
+        With `beside` it runs on a connection of its own, and says nothing of this one.
+        """
         with self.lock:
-            self.running += 1  # from here on no check begins
-            try:
-                if threading.get_ident() not in self._checkers:  # else it is the check's own
-                    self._no_checks.wait_for(lambda: not self._checks, _PATIENCE)
-            except BaseException:
-                self.running -= 1
-                raise
+            self.running += 1
+            if not beside:
+                self._claim()
             self._note()
         self.publish()
 
-    def end_statement(self) -> None:
+    def _claim(self) -> None:
+        """Keep checks off the connection, once none is under way."""
+        self._busy += 1
+        try:
+            if threading.get_ident() not in self._checkers:  # else it is the check's own
+                self._no_checks.wait_for(lambda: not self._checks, _PATIENCE)
+        except BaseException:
+            self._busy -= 1
+            self.running -= 1
+            raise
+
+    def end_statement(self, beside: bool = False) -> None:
         """Count it no longer."""
         with self.lock:
             self.running -= 1
-            self.last_used = time.monotonic()
+            if not beside:
+                self._busy -= 1
+                self.last_used = time.monotonic()
             self._note()
         self.publish()
+
+    def doubt(self) -> None:
+        """Note that a statement failed: the next use checks the connection first."""
+        self._doubtful = True
 
     def check(self, find_fault: Callable[[], str]) -> bool:
         """Whether it is connected.
@@ -181,7 +199,7 @@ class Lifecycle:
             Says why it is not, or nothing; asked unless a statement under way speaks for the connection.
         """
         with self.lock:
-            if self.state != CONNECTED or self.running or self._under_way():
+            if self.state != CONNECTED or self._busy or self._under_way():
                 return self.state == CONNECTED
             checked = self._connections
             self._checks += 1
@@ -198,6 +216,7 @@ class Lifecycle:
         return self.state == CONNECTED
 
     def _take_in(self, fault: str) -> None:
+        self._doubtful = False
         if fault:
             self._enter(LOST, fault)
         else:
@@ -214,7 +233,10 @@ class Lifecycle:
 
     def in_use(self, within: float) -> bool:
         """Whether it is connected and needs no probe: a statement runs, or it was used a moment ago."""
-        return self._is_steady() and (self.running > 0 or time.monotonic() - self.last_used < within)
+        if not self._is_steady():
+            return False
+        recent = time.monotonic() - self.last_used < within
+        return self._busy > 0 or (recent and not self._doubtful)
 
     def touch(self) -> None:
         """Note a use."""
@@ -306,6 +328,7 @@ class Lifecycle:
                 raise DuctConnectionError(f"{name}: connecting was cancelled by disconnecting")
             attempt.succeeded = True
             self._connections += 1
+            self._doubtful = False
             self.touch()
             self._enter(CONNECTED)
 

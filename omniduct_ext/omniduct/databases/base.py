@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -79,11 +80,14 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Duct):
         templating: bool = True,
         **kwargs: Any,
     ) -> None:
-        self.session_properties = dict(session_properties or {})
-        self.template_context = dict(template_context or {})
-        self.default_format_opts = dict(default_format_opts or {})
+        # what is no mapping is left for the check of all arguments to name
+        self.session_properties = _own_mapping(session_properties)
+        self.template_context = _own_mapping(template_context)
+        self.default_format_opts = _own_mapping(default_format_opts)
         self.templating = templating
-        self._templates = Templates(templates, str(kwargs.get("name") or type(self).__name__))
+        owner = str(kwargs.get("name") or type(self).__name__)
+        self._templates = Templates(templates if isinstance(templates, Mapping) else None, owner)
+        self._streams: weakref.WeakSet[streaming.Beside] = weakref.WeakSet()
         self._session: Session | None = None
         super().__init__(**kwargs)
 
@@ -133,9 +137,16 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Duct):
 
     # Statements
 
-    def __call__(self, statement: str, **kwargs: Any) -> Any:
+    def __call__(
+        self,
+        statement: str,
+        format: str | None = None,
+        format_opts: dict[str, Any] | None = None,
+        use_cache: bool = True,
+        **kwargs: Any,
+    ) -> Any:
         """Run a query: `query`."""
-        return self.query(statement, **kwargs)
+        return self.query(statement, format, format_opts, use_cache, **kwargs)
 
     def execute(
         self,
@@ -246,6 +257,7 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Duct):
             `format_opts`, `template`, `context`, and what the protocol takes.
         """
         chosen = self._formatter(format, kwargs.pop("format_opts", None))
+        chosen.check_writable()
         streaming.write(self, self._statements(statement, kwargs), chosen, file, fs, kwargs)
 
     def execute_from_file(self, file: Any, fs: Any = None, **kwargs: Any) -> Any:
@@ -276,48 +288,63 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Duct):
     def _run_all(
         self, prepared: list[Statement], finish: Callable[[Any], _Result], options: dict[str, Any]
     ) -> _Result:
-        for statement in prepared[:-1]:
-            self._attempt(statement, prepared, self._exhaust, options)
-        return self._attempt(prepared[-1], prepared, finish, options)
+        count = len(prepared)
+        for number, statement in enumerate(prepared[:-1], start=1):
+            self._attempt(statement, f"statement {number} of {count}: ", self._exhaust, options)
+        return self._attempt(
+            prepared[-1], f"statement {count} of {count}: " if count > 1 else "", finish, options
+        )
 
     def _attempt(
         self,
         statement: Statement,
-        prepared: list[Statement],
+        which: str,
         finish: Callable[[Any], _Result],
         options: dict[str, Any],
     ) -> _Result:
         try:
             with self._settings(options.get("session_properties"), options.get("cursor")):
-                return finish(self._execute_prepared(statement, options))
-        except DuctError:
-            raise
+                try:
+                    return finish(self._execute_prepared(statement, options))
+                except Exception as error:  # recover first: settings are restored on a usable session
+                    failure = self._failure(error, which, self._recovered(options.get("cursor")))
         except Exception as error:
-            which = (
-                f"statement {prepared.index(statement) + 1} of {len(prepared)}: " if len(prepared) > 1 else ""
-            )
-            raise self._refused(error, which, self._recover()) from failures.cause(self, error)
+            failure = self._failure(error, which)
+        raise failure  # not from within `except`, where Python would chain the driver's frames to it
 
     def _failure_while_reading(self, read: Callable[[], _Result]) -> _Result:
         """Read on; an error of the driver becomes one for people."""
         try:
             return read()
-        except (DuctError, StopIteration):
-            raise
         except Exception as error:
-            raise self._refused(error) from failures.cause(self, error)
+            failure = self._failure(error)
+        raise failure
 
     def _execute_prepared(self, statement: Statement, options: dict[str, Any]) -> Any:
         given = dict(options)
-        text = self._statement_prepare(statement.text, given.get("session_properties"))
+        properties = self._get_session_properties(given.pop("session_properties", None))
+        cursor, wait = given.pop("cursor", None), given.pop("wait", True)
+        text = self._statement_prepare(statement.text, properties, **given)
         if statement.parameters:
             given["parameters"] = [bound.value for bound in statement.parameters]
-        properties = self._get_session_properties(given.pop("session_properties", None))
-        return self._execute(text, given.pop("cursor", None), given.pop("wait", True), properties, **given)
+        return self._execute(text, cursor, wait, properties, **given)
 
-    def _refused(self, error: Exception, which: str = "", note: str = "") -> DuctStatementError:
+    def _failure(self, error: Exception, which: str = "", note: str = "") -> DuctError:
+        """What to tell the person of an error; the connection is checked before it is used again."""
+        if isinstance(error, DuctError):
+            return error
+        self._life.doubt()
         said = failures.redact(self, str(error).strip() or type(error).__name__)
-        return DuctStatementError(f"{self.name}: {which}{said}{note}")
+        failure = DuctStatementError(f"{self.name}: {which}{said}{note}")
+        failure.__cause__ = failures.cause(self, error)
+        return failure
+
+    def _recovered(self, cursor: Any) -> str:
+        try:
+            return self._recover(cursor)
+        except Exception as error:  # the statement's own error is the one to tell
+            failures.log(self, "recovering from a failed statement", error)
+            return ""
 
     def _on_session(self, function: Callable[[], _Result]) -> _Result:
         while True:
@@ -415,8 +442,8 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Duct):
         """What ``_cancel`` takes to reach the session as it is now when another has taken its place."""
         return None
 
-    def _recover(self) -> str:
-        """After a failed statement: make the session usable again, and say what that took."""
+    def _recover(self, cursor: Any) -> str:
+        """After a failed statement: make the cursor (or the session) usable again; say what that took."""
         return ""
 
     def _replace_connection(self) -> None:
@@ -444,6 +471,8 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Duct):
                 self._session = None
 
     def _before_disconnect(self) -> None:
+        for stream in list(self._streams):
+            stream.close()
         self._end_session()
 
     def _after_fork(self) -> None:
@@ -451,11 +480,16 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Duct):
         self._session = None
 
 
+def _own_mapping(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else value or {}
+
+
 def _text_of(file: Any, fs: Any) -> str:
     if hasattr(file, "read"):
         text = file.read()
         return text.decode() if isinstance(text, bytes) else text
-    opener = open if fs is None else fs.open
-    path = os.path.expanduser(file) if fs is None else file
-    with opener(path, "rt") as opened:
+    if fs is not None:
+        with fs.open(file, "rt") as opened:
+            return opened.read()
+    with open(os.path.expanduser(file), encoding="utf-8") as opened:
         return opened.read()

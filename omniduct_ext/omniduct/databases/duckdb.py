@@ -12,13 +12,15 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from omniduct.core import failures
 from omniduct.databases import statements
 from omniduct.databases.base import BATCH_ROWS, DatabaseClient
 from omniduct.databases.cursors import ArrowCursor
 from omniduct.databases.namespaces import ParsedNamespaces
 from omniduct.databases.running import shielded
-from omniduct.databases.statements import Tokenizer
+from omniduct.databases.statements import Statement, Tokenizer
 from omniduct.databases.tables import IfExists
+from omniduct.errors import DuctConfigError
 
 if TYPE_CHECKING:
     import duckdb
@@ -77,12 +79,20 @@ class DuckDBClient(DatabaseClient):
     def _connect(self) -> None:
         with shielded():
             if self._memory is not None and self.database == _MEMORY:
-                self._root = self._memory
+                self._root = self._configured(self._memory)
             else:
                 self._root = self._opened()
                 if self.database == _MEMORY:
                     self._memory = self._root
             self._connection = self._session_connection()
+
+    def _configured(self, memory: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+        """The database in memory that is kept, with the settings as they are now."""
+        if self.read_only:
+            raise DuctConfigError(f"{self.name}: a database in memory cannot be read_only")
+        for name, value in self.config.items():
+            memory.execute(f'SET GLOBAL "{name}" = {_literal(value)}')
+        return memory
 
     def _opened(self) -> duckdb.DuckDBPyConnection:
         import duckdb
@@ -96,7 +106,7 @@ class DuckDBClient(DatabaseClient):
         connection.execute("SET enable_progress_bar = false")  # it would print by itself
         connection.execute("SET arrow_lossless_conversion = true")  # UHUGEINT, TIMETZ and UUID come whole
         for name, value in self.session_properties.items():
-            connection.execute(f"SET {self._quote(name)} = {_literal(value)}")
+            _set(connection, name, value)
         return connection
 
     def _is_connected(self) -> bool:
@@ -165,15 +175,18 @@ class DuckDBClient(DatabaseClient):
     @contextlib.contextmanager
     def _settings(self, overrides: dict[str, Any] | None, cursor: Any) -> Iterator[None]:
         connection: Any = cursor or self._connection
-        former = {}
+        former: dict[str, Any] = {}
         try:
             for name, value in (overrides or {}).items():
                 former[name] = _setting(connection, name)
-                connection.execute(f"SET {self._quote(name)} = {_literal(value)}")
+                _set(connection, name, value)
             yield
         finally:
-            for name, value in former.items():
-                connection.execute(f"SET {self._quote(name)} = {_literal(value)}")
+            for name, value in former.items() if cursor is None else ():  # a sibling goes, and its settings
+                try:
+                    _set(connection, name, value)
+                except Exception as error:
+                    failures.log(self, f"restoring the setting {name}", error)
 
     def _cancel(self, cursor: Any) -> None:
         connection = cursor or self._connection
@@ -187,30 +200,54 @@ class DuckDBClient(DatabaseClient):
         with shielded():
             return self._session_connection()
 
-    def _recover(self) -> str:
+    def _recover(self, cursor: Any) -> str:
         """Roll back when the failed statement has aborted a transaction that the user began."""
         import duckdb
 
-        if self._connection is None:
+        connection = cursor or self._connection
+        if connection is None:
             return ""
         try:
-            self._connection.execute("SELECT 1").fetchall()
-        except duckdb.Error:
-            self._connection.rollback()
+            connection.execute("SELECT 1").fetchall()
+        except duckdb.TransactionException:
+            connection.rollback()
             return "\nThe transaction was rolled back."
         return ""
 
-    # Tables
+    # Tables: names are found as DuckDB finds them, in any case and along the search path
 
     def _where(self, namespace: ParsedNamespaces) -> str:
-        columns = {"database": "table_catalog", "schema": "table_schema", "table": "table_name"}
-        given = namespace.as_dict()
-        conditions = [
-            f"{columns[level]} = {_literal(value)}" for level, value in given.items() if value is not None
-        ]
-        if given.get("database") is None:
-            conditions.append("table_catalog IN (current_database(), 'temp')")
-        return " AND ".join(conditions)
+        given = {level: name for level, name in namespace.as_dict().items() if name is not None}
+        if "table" in given:
+            found = self._found(given)
+            keys = ("table_catalog", "table_schema", "table_name")
+            return " AND ".join(f"{k} = {_literal(v)}" for k, v in zip(keys, found, strict=False)) or "false"
+        conditions = [_matches(_COLUMNS[level], name) for level, name in given.items()]
+        if set(given) == {"schema"}:  # one name alone may be either
+            return f"({_HERE} AND {conditions[0]} OR {_matches('table_catalog', given['schema'])})"
+        return " AND ".join([*conditions, *([] if "database" in given else [_HERE])])
+
+    def _found(self, given: dict[str, str]) -> tuple[str, ...]:
+        """Catalog, schema and name of the table that a name means; empty if there is none."""
+        name = _matches("table_name", given["table"])
+        if "database" in given:
+            where = f"{_matches('table_catalog', given['database'])} AND {_matches('table_schema', given['schema'])}"
+            order = "1"
+        elif "schema" in given:
+            schema = given["schema"]
+            where = (
+                f"({_HERE} AND {_matches('table_schema', schema)}) OR ({_matches('table_catalog', schema)})"
+            )
+            order = f"NOT ({_matches('table_schema', schema)}), table_schema <> 'main'"
+        else:
+            where = f"{_HERE} AND list_contains(current_schemas(true), table_schema)"
+            order = "table_catalog <> 'temp', list_position(current_schemas(true), table_schema)"
+        rows = self._ask(
+            "SELECT table_catalog, table_schema, table_name FROM information_schema.tables "
+            f"WHERE {name} AND ({where}) ORDER BY {order} LIMIT 1",
+            format="tuple",
+        )
+        return tuple(rows[0]) if rows else ()
 
     def _table_props(self, table: ParsedNamespaces, **kwargs: Any) -> Any:
         where = self._where(table)
@@ -226,9 +263,18 @@ class DuckDBClient(DatabaseClient):
     def _dataframe_to_table(
         self, df: Any, table: ParsedNamespaces, if_exists: IfExists, **kwargs: Any
     ) -> None:
-        self._query_to_table(
-            "SELECT * FROM omniduct_frame", table, if_exists, template=False, frames={"omniduct_frame": df}
-        )
+        self._check_options(kwargs)
+        frame = f"omniduct_{os.urandom(6).hex()}"  # no table has this name, which would come first
+        query = Statement(f"SELECT * FROM {frame}", ())
+        self._fill([query], table, if_exists, {**kwargs, "frames": {frame: df}}, how=" BY NAME")
+
+
+_COLUMNS = {"database": "table_catalog", "schema": "table_schema"}
+_HERE = "table_catalog IN (current_database(), 'temp')"
+
+
+def _matches(column: str, name: str) -> str:
+    return f"lower({column}) = lower({_literal(name)})"
 
 
 # The names that a statement sees. DuckDB looks a table that its catalog lacks up among the variables of
@@ -273,6 +319,11 @@ def _says_nothing(connection: Any, statement: str, relation: duckdb.DuckDBPyRela
     kind = connection.extract_statements(statement)[0].type
     # a SELECT has not run yet: asking it for its rows would run it twice
     return kind != duckdb.StatementType.SELECT and relation.shape[0] == 0
+
+
+def _set(connection: Any, name: str, value: Any) -> None:
+    quoted = '"' + name.replace('"', '""') + '"'
+    connection.execute(f"RESET {quoted}" if value is None else f"SET {quoted} = {_literal(value)}")
 
 
 def _setting(connection: Any, name: str) -> Any:

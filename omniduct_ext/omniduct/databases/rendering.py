@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from omniduct.core.arguments import did_you_mean
 from omniduct.databases import statements
-from omniduct.databases.statements import Statement, Tokenizer
+from omniduct.databases.statements import Statement, Tokenizer, split
 from omniduct.databases.templates import Templates
 from omniduct.errors import DuctArgumentError, DuctStatementError, DuctTemplateError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TemplateMethods"]
 
-_OPTIONS = ("template", "context", "renew", "use_cache", "format", "format_opts")
+_OPTIONS = ("template", "context", "renew", "use_cache")
 
 
 class TemplateMethods:
@@ -112,14 +112,15 @@ class TemplateMethods:
         """A hash that is equal for statements that differ only in layout and comments."""
         return statements.statement_hash(statement, statements.sqlglot_tokenizer(cls.DIALECT), cleanup)
 
-    def _statement_split(self, text: str) -> list[str]:
+    def _statement_split(self, statements: str) -> list[str]:
         """The statements of a text."""
-        return statements.split(text, self._tokenize)
+        return split(statements, self._tokenize)
 
     def _statements(self, text: str, options: dict[str, Any]) -> list[Statement]:
         """Render, split, and number bind values; takes `template` and `context` out of the options."""
         template, context = options.pop("template", None), options.pop("context", None)
-        options.pop("renew", None)
+        for shared in ("renew", "use_cache"):  # no cache is set up for them to matter to
+            options.pop(shared, None)
         if options:
             self._check_options(options)
         if not isinstance(text, str):
@@ -142,7 +143,9 @@ class TemplateMethods:
             return
         for name in options:
             if name not in known:
-                near = did_you_mean(name, {*known, *also} - {"statement", "cursor", "wait", "parameters"})
+                near = did_you_mean(
+                    name, {*known, *also, "format"} - {"statement", "cursor", "wait", "parameters"}
+                )
                 raise DuctArgumentError(f"{self.name}: a statement takes no option {name!r}{near}")
 
     def _placeholder(self, number: int, name: str) -> str:

@@ -84,11 +84,22 @@ class Formatter:
         """A source in pieces of exactly `n` rows; the last may have fewer."""
         return map(self._format, cursors.pieces(source, n))
 
+    def check_writable(self) -> None:
+        """Complain, before anything runs, if this format cannot be written to a file.
+
+        Raises
+        ------
+        DuctConfigError
+            It cannot.
+        """
+        if type(self).write is Formatter.write:
+            raise DuctConfigError(
+                f"format {self.NAME!r} cannot be written to a file: use 'csv', 'hive' or 'parquet'"
+            )
+
     def write(self, source: Source, file: IO[bytes]) -> None:
         """Write the whole of a source to a file, in as much memory as one piece of it takes."""
-        raise DuctConfigError(
-            f"format {self.NAME!r} cannot be written to a file: use 'csv', 'hive' or 'parquet'"
-        )
+        self.check_writable()
 
     def _format(self, table: pa.Table) -> Any:
         """A table in this format."""

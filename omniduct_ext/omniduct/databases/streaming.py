@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
+from omniduct.core.lifecycle import CONNECTED
 from omniduct.databases.running import Session, shielded, tell
 from omniduct.databases.statements import Statement
+from omniduct.errors import DuctConnectionError
 
 if TYPE_CHECKING:
     from omniduct.databases.base import DatabaseClient
@@ -22,7 +25,7 @@ _ROWS_AT_A_TIME = 1000  # fetched by one call of the worker, when rows are asked
 _Result = TypeVar("_Result")
 
 
-class _Beside:
+class Beside:
     """A statement that runs beside the session, on a sibling connection where the driver has one.
 
     Dropping it closes it.
@@ -35,8 +38,10 @@ class _Beside:
         self.cursor = client._sibling_cursor()
         self._own = None if self.cursor is None else Session(client.name)
         with shielded():
-            client._life.begin_statement()
+            client._life.begin_statement(beside=True)
             self.open = True
+        client._streams.add(self)
+        self._result: Any = None
 
     @property
     def client_name(self) -> str:
@@ -63,8 +68,21 @@ class _Beside:
             try:
                 if self._own is not None:
                     self._end(self._own)
+                elif self._result is not None and self._client._life.state == CONNECTED:
+                    self._client._on_session(self._abandon)
             finally:
-                self._client._life.end_statement()
+                self._client._life.end_statement(beside=True)
+
+    def keep(self, cursor: Any) -> Any:
+        """Note the session's own cursor, to close it in the end."""
+        self._result = cursor if self._own is None else None
+        return cursor
+
+    def _abandon(self) -> None:
+        cursor, self._result = self._result, None
+        with contextlib.suppress(Exception):  # read to its end, or gone with the link
+            self._client._cancel(cursor)
+            cursor.close()
 
     def _end(self, session: Session) -> None:
         session.close(self._cancel)
@@ -95,14 +113,15 @@ class Stream(Iterator[Any]):
         batch: int | None,
         options: dict[str, Any],
     ) -> None:
-        self._beside = _Beside(client)
+        self._beside = Beside(client)
         self._single = batch is None
+        self._closed_by_us = False
         self._piece: Iterator[Any] = iter(())
 
         def begin(cursor: Any) -> Iterator[Any]:
             if client._cursor_empty(cursor):
                 return iter(())
-            source = client._source(cursor)
+            source = client._source(self._beside.keep(cursor))
             return _pieces(chosen.stream(source)) if batch is None else chosen.stream_batches(source, batch)
 
         given = {**options, "cursor": self._beside.cursor}
@@ -119,9 +138,15 @@ class Stream(Iterator[Any]):
 
     def _next_piece(self) -> Any:
         if not self._beside.open:
-            raise StopIteration
+            if self._closed_by_us:
+                raise StopIteration
+            raise DuctConnectionError(f"{self._beside.client_name}: was disconnected, which ended the stream")
         ended = object()
-        piece = self._beside.call(lambda: self._refused(lambda: next(self._pieces, ended)))
+        try:
+            piece = self._beside.call(lambda: self._refused(lambda: next(self._pieces, ended)))
+        except BaseException:
+            self.close()
+            raise
         if piece is ended:
             self.close()
             raise StopIteration
@@ -129,6 +154,7 @@ class Stream(Iterator[Any]):
 
     def close(self) -> None:
         """Stop reading, and cancel the statement if it has not ended."""
+        self._closed_by_us = True
         self._pieces = self._piece = iter(())
         self._beside.close()
 
@@ -156,7 +182,7 @@ def write(
     options: dict[str, Any],
 ) -> None:
     """Write the result of a statement to a file, which is whole in the end or is not there."""
-    beside = _Beside(client)
+    beside = Beside(client)
     given = {**options, "cursor": beside.cursor}
 
     def write_to(target: IO[bytes]) -> None:
@@ -182,13 +208,27 @@ def _opened(file: Any, fs: Any) -> Iterator[IO[bytes]]:
         with fs.open_atomic(file, "wb") as target:
             yield target
     else:
-        path = os.path.expanduser(os.fspath(file))
-        part = f"{path}.{os.urandom(4).hex()}.part"
-        try:
-            with open(part, "wb") as target:
-                yield target
-            os.replace(part, path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.remove(part)
-            raise
+        # a link stays one, and leads to the new file
+        path = os.path.realpath(os.path.expanduser(os.fspath(file)))
+        with _opened_whole(path) if _is_file_or_new(path) else open(path, "wb") as target:
+            yield target
+
+
+def _is_file_or_new(path: str) -> bool:
+    """Whether a path can be renamed over: no pipe, and no device."""
+    return os.path.isfile(path) or not os.path.exists(path)
+
+
+@contextlib.contextmanager
+def _opened_whole(path: str) -> Iterator[IO[bytes]]:
+    part = f"{path}.{os.urandom(4).hex()}.part"
+    try:
+        with open(part, "wb") as target:
+            yield target
+        if os.path.exists(path):
+            shutil.copymode(path, part)
+        os.replace(part, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(part)
+        raise

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from omniduct.databases.namespaces import ParsedNamespaces
+from omniduct.databases.statements import Statement
 from omniduct.errors import DuctConfigError, DuctNotFound, DuctStatementError
 
 if TYPE_CHECKING:
@@ -121,24 +124,54 @@ class TableMethods:
         self, statement: str, table: ParsedNamespaces, if_exists: IfExists, **kwargs: Any
     ) -> None:
         own = _own(self)
-        template, context = kwargs.pop("template", None), kwargs.pop("context", None)
-        prepared = own._statements(statement, {"template": template, "context": context})
-        exists = if_exists != "fail" and self._table_exists(table)
-        last = prepared[-1]
-        for text in self._into(table, if_exists, exists)[:-1]:
-            own.execute(text, template=False, **kwargs)
-        head = self._into(table, if_exists, exists)[-1]
-        own._run([*prepared[:-1], type(last)(f"{head} {last.text}", last.parameters)], own._exhaust, kwargs)
+        prepared = own._statements(statement, kwargs)  # takes the options that are about the text
+        self._fill(prepared, table, if_exists, kwargs)
 
-    @staticmethod
-    def _into(table: ParsedNamespaces, if_exists: IfExists, exists: bool) -> list[str]:
-        """The statements that make room, and the beginning of the one that fills."""
+    def _fill(
+        self,
+        prepared: list[Statement],
+        table: ParsedNamespaces,
+        if_exists: IfExists,
+        options: dict[str, Any],
+        how: str = "",
+    ) -> None:
+        """Fill a table with the result of the last statement; `how` stands behind INSERT INTO its name."""
+        own = _own(self)
+        exists = if_exists != "fail" and self._table_exists(table)
+        if exists and if_exists == "delete_rows":
+            self._refill(prepared, table, options, how)
+            return
         if not exists:
-            return [f"CREATE TABLE {table} AS"]
-        if if_exists == "replace":
-            return [f"CREATE OR REPLACE TABLE {table} AS"]
-        room = [f"DELETE FROM {table}"] if if_exists == "delete_rows" else []
-        return [*room, f"INSERT INTO {table}"]
+            head = f"CREATE TABLE {table} AS"
+        elif if_exists == "replace":
+            head = f"CREATE OR REPLACE TABLE {table} AS"
+        else:
+            head = f"INSERT INTO {table}{how}"
+        own._run([*prepared[:-1], _behind(head, prepared[-1])], own._exhaust, options)
+
+    def _refill(
+        self, prepared: list[Statement], table: ParsedNamespaces, options: dict[str, Any], how: str
+    ) -> None:
+        """Replace the rows of a table by those of a query, which may read it: none is lost if it fails."""
+        own = _own(self)
+        stage = own._quote(f"omniduct_{os.urandom(6).hex()}")
+        made = _behind(f"CREATE TEMPORARY TABLE {stage} AS", prepared[-1])
+        own._run([*prepared[:-1], made], own._exhaust, options)
+        try:
+            self._at_once(f"DELETE FROM {table}", f"INSERT INTO {table}{how} SELECT * FROM {stage}")
+        finally:
+            own.execute(f"DROP TABLE {stage}", template=False)
+
+    def _at_once(self, *texts: str) -> None:
+        """Run statements as one transaction: the user's own, if one is open."""
+        own = _own(self)
+        wanted = [Statement(text, ()) for text in texts]
+        try:
+            own._run([Statement("BEGIN", ()), *wanted, Statement("COMMIT", ())], own._exhaust, {})
+        except DuctStatementError as error:
+            if "within a transaction" not in str(error):
+                raise
+            own._run(wanted, own._exhaust, {})
 
     def _dataframe_to_table(
         self, df: Any, table: ParsedNamespaces, if_exists: IfExists, **kwargs: Any
@@ -189,6 +222,10 @@ class TableMethods:
 
 def _own(methods: TableMethods) -> DatabaseClient:
     return cast("DatabaseClient", methods)
+
+
+def _behind(head: str, statement: Statement) -> Statement:
+    return dataclasses.replace(statement, text=f"{head} {statement.text}")
 
 
 def _literal(text: str) -> str:

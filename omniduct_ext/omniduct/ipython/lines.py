@@ -7,6 +7,7 @@ they fall to; a value is a Python expression, evaluated in the user's namespace.
 from __future__ import annotations
 
 import difflib
+import functools
 import io
 import re
 import tokenize
