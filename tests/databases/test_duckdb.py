@@ -18,6 +18,7 @@ from omniduct.databases.duckdb import DuckDBClient
 from omniduct.errors import (
     DuctArgumentError,
     DuctConfigError,
+    DuctConnectionError,
     DuctNotFound,
     DuctStatementError,
     DuctTemplateError,
@@ -147,6 +148,29 @@ def test_a_wrong_format_is_refused_before_the_statement_runs(db: DuckDBClient) -
     assert not db.table_exists("t")
 
 
+def test_a_failing_stream_leaves_the_sessions_transaction_alone(db: DuckDBClient) -> None:
+    db.execute("CREATE TABLE t (a INT); BEGIN; INSERT INTO t VALUES (1)")
+    for _ in range(3):
+        with pytest.raises(DuctStatementError, match="nowhere"):
+            list(db.stream("SELECT * FROM nowhere"))
+    assert db.query("COMMIT; SELECT count(*) FROM t", format="tuple") == [(1,)]
+
+
+def test_nothing_of_the_drivers_frames_is_left_in_the_exception(db: DuckDBClient) -> None:
+    with pytest.raises(DuctStatementError) as caught:
+        db.query("SELECT * FROM nowhere")
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert error is caught.value or error.__traceback__ is None
+        error = error.__cause__ or error.__context__
+
+
+def test_the_failing_one_of_equal_statements_is_counted_rightly(db: DuckDBClient) -> None:
+    db.execute("CREATE TABLE t (a INT PRIMARY KEY)")
+    with pytest.raises(DuctStatementError, match="statement 2 of 3"):
+        db.execute("INSERT INTO t VALUES (1); INSERT INTO t VALUES (1); INSERT INTO t VALUES (1)")
+
+
 # Cursors and streams
 
 
@@ -180,6 +204,49 @@ def test_an_endless_stream_is_read_in_part_and_closed(db: DuckDBClient) -> None:
         assert db.status.running == 1
     assert db.status.running == 0
     assert threading.active_count() <= threads + 1
+
+
+def test_disconnecting_ends_the_streams_too(db: DuckDBClient) -> None:
+    stream = db.stream("SELECT range AS n FROM range(1000000000000)", batch=10)
+    next(stream)
+    db.disconnect()
+    assert db.status.running == 0
+    with pytest.raises(DuctConnectionError, match="was disconnected, which ended the stream"):
+        next(stream)
+
+
+def test_a_stream_takes_session_properties_of_its_own(db: DuckDBClient) -> None:
+    ask = "SELECT current_setting('TimeZone')"
+    assert next(db.stream(ask, session_properties={"TimeZone": "Asia/Tokyo"})) == ("Asia/Tokyo",)
+    assert db.query(ask, format="tuple") != [("Asia/Tokyo",)]
+
+
+def test_settings_for_one_call_are_taken_back_after_a_failure(db: DuckDBClient) -> None:
+    ask = "SELECT current_setting('TimeZone')"
+    former = db.query(ask, format="tuple")
+    db.execute("BEGIN")
+    with pytest.raises(DuctStatementError, match="boom"):
+        db.query("SELECT error('boom')", session_properties={"TimeZone": "Asia/Tokyo"})
+    assert db.query(ask, format="tuple") == former
+
+
+def test_a_file_through_a_link_keeps_the_link_and_the_mode(db: DuckDBClient, tmp_path: Path) -> None:
+    (tmp_path / "real.csv").write_text("former")
+    (tmp_path / "real.csv").chmod(0o600)
+    (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
+    db.stream_to_file("SELECT 1 AS a", tmp_path / "link.csv")
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "real.csv").read_text() == "a\n1\n"
+    assert (tmp_path / "real.csv").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_format_that_is_no_file_is_refused_before_the_statement_runs(
+    db: DuckDBClient, tmp_path: Path
+) -> None:
+    db.execute("CREATE TABLE t (a INT)")
+    with pytest.raises(DuctConfigError, match="cannot be written to a file"):
+        db.stream_to_file("INSERT INTO t VALUES (1) RETURNING a", tmp_path / "x", format="pandas")
+    assert db.query("SELECT count(*) FROM t", format="tuple") == [(0,)]
 
 
 def test_a_dropped_stream_is_closed(db: DuckDBClient) -> None:
@@ -344,6 +411,47 @@ def test_a_query_fills_a_table_in_all_four_ways(db: DuckDBClient) -> None:
         db.query_to_table("SELECT 1", "t", if_exists="repalce")  # type: ignore[arg-type]
 
 
+def test_rows_are_not_lost_when_the_query_that_replaces_them_fails_or_reads_them(db: DuckDBClient) -> None:
+    db.execute("CREATE TABLE t AS SELECT range AS a FROM range(5)")
+    with pytest.raises(DuctStatementError):
+        db.query_to_table("SELECT nowhere FROM t", "t", if_exists="delete_rows")
+    with pytest.raises(DuctStatementError):
+        db.query_to_table("SELECT 'x' AS a", "t", if_exists="delete_rows")
+    assert db.query("SELECT count(*) FROM t", format="tuple") == [(5,)]
+    db.query_to_table("SELECT a FROM t WHERE a > 2", "t", if_exists="delete_rows")
+    assert db.query("FROM t ORDER BY a", format="tuple") == [(3,), (4,)]
+    assert len(db.table_list()) == 1
+
+
+def test_replacing_rows_joins_a_transaction_that_is_open(db: DuckDBClient) -> None:
+    db.execute("CREATE TABLE t AS SELECT 1 AS a; BEGIN")
+    db.query_to_table("SELECT 2 AS a", "t", if_exists="delete_rows")
+    db.execute("ROLLBACK")
+    assert db.query("FROM t", format="tuple") == [(1,)]
+
+
+def test_a_frame_is_appended_by_the_names_of_its_columns(db: DuckDBClient) -> None:
+    db.execute("CREATE TABLE t (a INT, b INT)")
+    db.dataframe_to_table(pd.DataFrame({"b": [2], "a": [1]}), "t", if_exists="append")
+    assert db.query("FROM t", format="tuple") == [(1, 2)]
+    with pytest.raises(DuctArgumentError, match="if_exist"):
+        db.dataframe_to_table(pd.DataFrame({"a": [1]}), "t", if_exist="append")
+
+
+def test_tables_are_found_as_duckdb_finds_them(db: DuckDBClient) -> None:
+    db.execute("CREATE TABLE Trips (a INT); CREATE SCHEMA s; CREATE TABLE s.only_s (z INT)")
+    db.execute("CREATE TABLE s.trips (z INT); ATTACH ':memory:' AS other; CREATE TABLE other.far (f INT)")
+    assert db.table_exists("trips")
+    assert db.table_desc("TRIPS")["column_name"].tolist() == ["a"]
+    assert not db.table_exists("only_s")
+    assert db.table_exists("S.only_s")
+    assert db.table_exists("other.far")
+    assert db.table_exists("other.main.far")
+    assert db.table_list("other")["table_name"].tolist() == ["far"]
+    db.query_to_table("SELECT 1 AS b", "trips", if_exists="replace")
+    assert db.table_desc("trips")["column_name"].tolist() == ["b"]
+
+
 def test_a_frame_becomes_a_table(db: DuckDBClient) -> None:
     db.dataframe_to_table(pd.DataFrame({"a": [1, 2]}), "t")
     db.dataframe_to_table(pl.DataFrame({"a": [3]}), "t", if_exists="append")
@@ -362,6 +470,7 @@ def test_a_database_in_memory_survives_all_but_being_dropped(db: DuckDBClient) -
     db.config = {"threads": 1}
     assert not db.is_connected()
     assert db.table_exists("t")
+    assert db.query("SELECT current_setting('threads')", format="tuple") == [(1,)]
     db.drop_database()
     assert not db.table_exists("t")
 

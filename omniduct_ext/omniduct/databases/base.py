@@ -446,6 +446,10 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Duct):
         """After a failed statement: make the cursor (or the session) usable again; say what that took."""
         return ""
 
+    def _in_transaction(self) -> bool:
+        """Whether the user has begun a transaction on the session."""
+        return False
+
     def _replace_connection(self) -> None:
         """Open another connection in the place of one whose statement does not end."""
         self.disconnect()

@@ -214,6 +214,11 @@ class DuckDBClient(DatabaseClient):
             return "\nThe transaction was rolled back."
         return ""
 
+    def _in_transaction(self) -> bool:
+        """Two statements have the same transaction only in one that the user began."""
+        one, other = (self._ask("SELECT txid_current()", format="tuple") for _ in range(2))
+        return bool(one == other)
+
     # Tables: names are found as DuckDB finds them, in any case and along the search path
 
     def _where(self, namespace: ParsedNamespaces) -> str:
@@ -231,14 +236,12 @@ class DuckDBClient(DatabaseClient):
         """Catalog, schema and name of the table that a name means; empty if there is none."""
         name = _matches("table_name", given["table"])
         if "database" in given:
-            where = f"{_matches('table_catalog', given['database'])} AND {_matches('table_schema', given['schema'])}"
+            where = " AND ".join(_matches(_COLUMNS[level], given[level]) for level in _COLUMNS)
             order = "1"
         elif "schema" in given:
-            schema = given["schema"]
-            where = (
-                f"({_HERE} AND {_matches('table_schema', schema)}) OR ({_matches('table_catalog', schema)})"
-            )
-            order = f"NOT ({_matches('table_schema', schema)}), table_schema <> 'main'"
+            catalog, schema = (_matches(column, given["schema"]) for column in _COLUMNS.values())
+            where = f"{_HERE} AND {schema} OR {catalog}"
+            order = f"NOT ({schema}), table_schema <> 'main'"
         else:
             where = f"{_HERE} AND list_contains(current_schemas(true), table_schema)"
             order = "table_catalog <> 'temp', list_position(current_schemas(true), table_schema)"

@@ -166,12 +166,9 @@ class TableMethods:
         """Run statements as one transaction: the user's own, if one is open."""
         own = _own(self)
         wanted = [Statement(text, ()) for text in texts]
-        try:
-            own._run([Statement("BEGIN", ()), *wanted, Statement("COMMIT", ())], own._exhaust, {})
-        except DuctStatementError as error:
-            if "within a transaction" not in str(error):
-                raise
-            own._run(wanted, own._exhaust, {})
+        if not own._in_transaction():
+            wanted = [Statement("BEGIN", ()), *wanted, Statement("COMMIT", ())]
+        own._run(wanted, own._exhaust, {})
 
     def _dataframe_to_table(
         self, df: Any, table: ParsedNamespaces, if_exists: IfExists, **kwargs: Any
