@@ -22,7 +22,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal, Protocol, cast
 
-from omniduct.errors import DuctAuthenticationError, DuctDriverMissing, DuctPromptUnavailable
+from omniduct.errors import DuctAuthenticationError, DuctDriverMissing, DuctPromptUnavailable, Interrupted
 
 __all__ = ["Prompter", "Question", "Secret", "Withdrawn", "ask", "is_tagged", "prompting_with", "resolve"]
 
@@ -357,8 +357,11 @@ def _put(asked: _Asked, prompter: Prompter) -> None:
         answer = prompter.ask(asked.question)
     except Withdrawn:
         raise
-    except BaseException:
+    except KeyboardInterrupt:
         _close(asked, None)  # one who waits asks next
+        raise Interrupted(f"{asked.question.duct}: was not told its {asked.question.field}") from None
+    except BaseException:
+        _close(asked, None)
         raise
     _close(asked, answer)
 

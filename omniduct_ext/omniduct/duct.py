@@ -325,7 +325,8 @@ class Duct(ABC):
 
     def __open(self) -> None:
         """One attempt: check that something answers, then let the subclass connect."""
-        self.__opened = False
+        if self.__opened:  # it was lost a moment ago, or closing it was interrupted
+            self.__undo()
         try:
             self.__find_service()
             self.__opened = True

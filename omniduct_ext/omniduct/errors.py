@@ -107,6 +107,16 @@ class DuctMagicError(DuctError):
     """A magic's line cannot be read."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """The person interrupted; IPython shows no frame of ours."""
+
+    _render_traceback_ = DuctError._render_traceback_
+
+
+# Front ends and people look for the name that Python gives it.
+Interrupted.__name__ = Interrupted.__qualname__ = "KeyboardInterrupt"
+
+
 class DuctWarning(UserWarning):
     """Something of the user's that omniduct left as it was, or could not use."""
 

@@ -14,6 +14,7 @@ from traitlets.config.loader import LazyConfigValue
 
 from omniduct import config as configuration
 from omniduct.config import Origin, Problem, defaults, loading
+from omniduct.core import cleanup
 from omniduct.core.arguments import article, configured, did_you_mean
 from omniduct.duct import Duct
 from omniduct.errors import DuctConfigError, DuctError, DuctNotFound, DuctWarning
@@ -23,6 +24,7 @@ from omniduct.utils.magics import MagicsProvider
 __all__ = ["DuctRegistry"]
 
 _MOST_NAMES = 20
+_THIS_SESSION = Origin("this session")
 
 
 class Ducts(TraitType[Any, Any]):
@@ -178,7 +180,7 @@ class DuctRegistry(Configurable):
         for each in names:
             if each not in self._ducts:  # what was said of it is no longer so
                 self.problems = [p for p in self.problems if each not in _split(p.name)]
-        origin = loading.script_origin(self._script) if self._script else Origin("this session")
+        origin = loading.script_origin(self._script) if self._script else _THIS_SESSION
         self._add(duct, names, origin)
         for each in names:
             if register_magics:
@@ -273,9 +275,11 @@ class DuctRegistry(Configurable):
         del self._ducts[name]
         self._origins.pop(name, None)
 
-    def clear(self) -> None:
-        """Disconnect and forget every duct, those reached through a remote before the remote."""
-        for duct in sorted(self, key=lambda d: d.DUCT_TYPE is Duct.Type.REMOTE):
+    def clear(self, keep: Iterable[str] = ()) -> None:
+        """Disconnect and forget every duct but those to keep, before the remotes that they go through."""
+        kept = {name: self._ducts[name] for name in keep}
+        gone = [duct for duct in self if all(duct is not other for other in kept.values())]
+        for duct in cleanup.in_order(gone):
             try:
                 duct.disconnect()
             except DuctError as error:
@@ -283,6 +287,12 @@ class DuctRegistry(Configurable):
         self._ducts.clear()
         self._origins.clear()
         self.problems.clear()
+        for name, duct in kept.items():
+            self.register(duct, name)
+
+    def is_own(self, name: str) -> bool:
+        """Whether a name was registered in this session, rather than by a configuration."""
+        return self.origin(name) == _THIS_SESSION
 
     # Finding
 
@@ -357,7 +367,7 @@ class DuctRegistry(Configurable):
 
     def origin(self, name: str) -> Origin:
         """The file and key that a name came from."""
-        return self._origins.get(name, Origin("this session"))
+        return self._origins.get(name, _THIS_SESSION)
 
     # Handing out
 

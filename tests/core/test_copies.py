@@ -62,7 +62,13 @@ class Strict(TcpDuct):
         super().__init__(name="strict", host=host, port=port, username="ada")
 
 
-class Handed(TcpDuct):
+class Levelled(TcpDuct):
+    def __init__(self, level: int, *args: Any, **kwargs: Any) -> None:
+        self.level = level
+        super().__init__(*args, **kwargs)
+
+
+class Handed(Levelled):
     """A duct whose constructor hands on what it gets."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -170,8 +176,8 @@ def test_a_constructor_may_take_less_than_that_of_duct_or_hand_on_what_it_gets(
 ) -> None:
     twin = copied(Strict(service.host, service.port))
     assert (twin.name, twin.ask("x")) == ("strict", "x")
-    handed = copied(Handed("lines", "tcp", None, None, service.host, port=service.port))
-    assert (handed.protocol, handed.name, handed.ask("x")) == ("lines", "tcp", "x")
+    handed = copied(Handed(3, "lines", "tcp", None, None, service.host, port=service.port))
+    assert (handed.level, handed.protocol, handed.name, handed.ask("x")) == (3, "lines", "tcp", "x")
 
 
 @every_way

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import multiprocessing
 import os
@@ -168,20 +169,23 @@ class LastWords:
         self._line = line
 
     def __del__(self) -> None:
-        if self._line is not None:
-            self._line.ask("bye")
+        with contextlib.suppress(OSError, ValueError):  # when it is closed already
+            if self._line is not None:
+                self._line.ask("bye")
 
 
 class WithDriver(TcpDuct):
+    refused = False
+
     def _connect(self) -> None:
+        if self.refused:
+            raise ConnectionRefusedError("not you")
         super()._connect()
         self.driver = LastWords(self.line)
 
     def _disconnect(self) -> None:
+        super()._disconnect()
         self.driver = None
-        assert self.line is not None
-        self.line.close()
-        self.line = None
 
 
 def child_of_os_fork(task: Callable[[], object]) -> int:
@@ -225,6 +229,10 @@ def test_a_forked_child_neither_uses_nor_closes_what_its_parent_connected(
             assert each.status.state == "disconnected"
             assert not each.is_connected()
             each.disconnect()
+        direct.refused = True
+        with pytest.raises(DuctServerUnreachable, match="not you"):
+            direct.connect()
+        direct.refused = False
         assert direct.ask("mine") == "mine"  # on a connection of its own
         direct.disconnect()
         duct.port = unused_port()

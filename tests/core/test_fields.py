@@ -123,8 +123,10 @@ def test_a_callable_that_fails_fails_connecting() -> None:
         duct.prepare()  # with its own frames: it is the user's code
     with pytest.raises(
         DuctConnectionError, match=r"tcp: could not connect to \(computed\): 'no leader elected'"
-    ):
+    ) as caught:
         duct.connect()
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert caught.value.__context__ is None
 
 
 def test_threads_that_need_the_fields_at_once_prepare_once() -> None:
@@ -153,6 +155,18 @@ def test_a_host_that_is_computed_is_computed_anew_after_it_failed(service: Servi
     leaders.pop(0)
     assert not duct.is_connected()
     assert duct.connect().port == other.port
+
+    class Refused(TcpDuct):
+        def _connect(self) -> None:
+            super()._connect()
+            if self.port == other.port:
+                raise OSError("not the leader any more")
+
+    calls: list[Any] = [service.start().port, other.port]
+    refused = Refused(host=lambda _: f"{LOOPBACK}:{calls.pop()}")
+    with pytest.raises(DuctConnectionError, match="not the leader any more"):
+        refused.connect()
+    assert refused.connect().port == service.port
 
 
 # What a change does
@@ -463,6 +477,7 @@ def test_an_answer_is_asked_for_three_times_at_most_and_the_last_is_forgotten_to
                 duct.connect()
             assert person.asked == ["password"] * 3
             assert duct.connect().is_connected()
+        assert [password for _, password in service.logins] == ["one", "two", "six", "right"]
 
 
 def test_a_refused_login_that_nobody_typed_is_not_asked_for() -> None:

@@ -447,10 +447,16 @@ def test_an_interrupt_anywhere_in_the_life_cycle_leaves_the_duct_usable(service:
         points += 1
         duct.failure = None
         state: list[str] = []
-        join(run(lambda duct=duct, state=state: state.append(duct.reconnect().status.state)))  # type: ignore[misc]
-        assert state == ["connected"], f"interrupted at point {point}"
+
+        def use(duct: Any = duct, state: list[str] = state) -> None:
+            state.append(duct.ask("x"))
+            state.append(duct.reconnect().status.state)
+
+        join(run(use))
+        assert state == ["x", "connected"], f"interrupted at point {point}"
         assert duct.disconnect().status.state == "disconnected"
-        assert service.sessions == 0
+        assert service.sessions == 0, f"interrupted at point {point}"
+        assert len(service.logins) == service.byes  # none was closed by the garbage collector
     assert 10 < points < 500
 
 
@@ -503,6 +509,22 @@ def test_disconnecting_in_another_thread_cancels_connecting(service: Service) ->
     assert duct.calls == ["connect", "disconnect", "connect"]
     assert duct.status.state == "connected"
     assert service.sessions == 1
+
+
+def test_an_attempt_that_was_cancelled_and_then_failed_is_no_failure(service: Service) -> None:
+    duct: Any = duct_for(service, Gated)
+    duct.failure = ValueError("too late to matter")
+
+    def connect() -> None:
+        with pytest.raises(DuctConnectionError):
+            duct.connect()
+
+    threads = run(connect)
+    wait(duct.entered)
+    duct.disconnect()
+    duct.gate.set()
+    join(threads)
+    assert (duct.status.state, duct.status.last_error) == ("disconnected", "")
 
 
 def test_a_use_while_another_thread_disconnects_gets_a_new_connection(service: Service) -> None:
@@ -577,6 +599,19 @@ def test_an_error_when_closing_is_told_and_the_duct_is_disconnected_all_the_same
         def _disconnect(self) -> None:
             super()._disconnect()
             raise OSError(f"no goodbye from {self.password}")
+
+    class Polite(Rude):
+        def _disconnect(self) -> None:
+            try:
+                super()._disconnect()
+            except OSError:
+                raise DuctConnectionError(f"{self.name}: pardon me")  # noqa: B904
+
+    polite = duct_for(service, Polite, password=SENTINEL).connect()
+    with pytest.raises(DuctConnectionError, match="tcp: pardon me") as caught:
+        polite.disconnect()
+    assert SENTINEL not in everything_said(caught.value)
+    assert "no goodbye from ***" in str(caught.value.__cause__)
 
     duct = duct_for(service, Rude, password=SENTINEL).connect()
     with pytest.raises(
@@ -812,6 +847,15 @@ def test_an_observer_may_use_the_duct(service: Service, state: str, use: Callabl
     assert duct.status.state == duct._life.state
     duct.status.unobserve(look, names="state")
     assert duct.ask("x") == "x"
+
+
+def test_an_observer_that_disconnects_while_it_is_connecting_is_obeyed(service: Service) -> None:
+    duct = duct_for(service, Gated)
+    duct.status.observe(lambda c: duct.disconnect() if c["new"] == "connecting" else None, names="state")
+    with pytest.raises(DuctConnectionError, match="tcp: connecting was cancelled by disconnecting"):
+        duct.connect()
+    assert (duct.status.state, duct.status.last_error) == ("disconnected", "")
+    assert duct.calls == []  # type: ignore[attr-defined]
 
 
 def test_an_observer_that_disconnects_when_it_is_connected_is_obeyed(service: Service) -> None:

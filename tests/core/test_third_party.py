@@ -152,27 +152,27 @@ def test_fields_may_be_properties_or_computed_once_and_may_be_taken_away(service
         connection_fields = ["host", "port", "level", "shade"]
 
         def _init(self) -> None:
-            self._level = 1
+            self.__dict__["level"] = 1
 
         @property
-        def level(self) -> int:
-            return self._level
+        def level(self) -> str:
+            return f"level {self.__dict__['level']}"
 
         @level.setter
         def level(self, value: int) -> None:
-            self._level = value * 10
+            self.__dict__["level"] = value * 10
 
         @functools.cached_property
         def shade(self) -> str:
             return f"of {self.host}"
 
     duct: Any = Fancy(host=lambda _: service.host, port=service.port, username="ada")
-    assert (duct.level, duct.shade, duct.shade) == (1, f"of {service.host}", f"of {service.host}")
+    assert (duct.level, duct.shade, duct.shade) == ("level 1", f"of {service.host}", f"of {service.host}")
     duct.connect()
     duct.username = "grace"  # of no consequence here
     assert duct.is_connected()
     duct.level = 2
-    assert (duct.level, duct.status.state) == (20, "disconnected")
+    assert (duct.level, duct.status.state) == ("level 20", "disconnected")
     duct.connect()
     duct.shade = "red"
     assert (duct.shade, duct.status.state) == ("red", "disconnected")

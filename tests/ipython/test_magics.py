@@ -226,9 +226,28 @@ def test_a_template_s_name_that_is_misspelt_is_told(shell: Shell) -> None:
 
 def test_a_value_that_a_template_lacks_is_named(shell: Shell) -> None:
     shell.user["db"].template_add("needy", "SELECT {{ amount }}")
-    ran = shell.run("%db needy amout=3")
+    ran = shell.run("%db needy")
     assert isinstance(ran.error, DuctTemplateError)
-    assert "'amount' is not defined" in ran.said and "did you mean 'amout'?" in ran.said
+    assert "'amount' is not defined" in ran.said
+
+
+def test_a_value_that_a_template_does_not_use_is_named(shell: Shell) -> None:
+    shell.user["db"].template_add("needy", "SELECT {{ amount }}")
+    ran = shell.run("%db needy amout=3")
+    assert isinstance(ran.error, DuctMagicError)
+    assert "uses no value 'amout'; did you mean 'amount'?" in ran.said
+
+
+def test_what_is_not_shown_of_a_variable_is_said(shell: Shell) -> None:
+    assert "10 of 30 rows; all of them are in out" in shell.run("%%db out\nFROM range(30)").stdout
+    assert "rows" not in shell.run("%%db out\nFROM range(3)").stdout
+    assert isinstance(shell.run("%%db out show=-1\nFROM range(3)").error, DuctMagicError)
+
+
+def test_the_lines_of_execute_and_stream_run_templates_too(shell: Shell) -> None:
+    shell.user["db"].template_add("needy", "SELECT {{ amount }} AS a")
+    assert shell.value("%db.execute needy amount=3").fetchall() == [(3,)]
+    assert list(shell.value("%db.stream needy amount=4")) == [(4,)]
 
 
 def test_templates_are_kept_listed_shown_and_rendered(shell: Shell) -> None:

@@ -24,6 +24,7 @@ from tests.services.tcp import (
     wait,
 )
 
+from omniduct.core import fields
 from omniduct.credentials import prompting_with
 from omniduct.errors import DuctConfigError, DuctConnectionError, DuctNotFound, DuctServerUnreachable
 from omniduct.registry import DuctRegistry
@@ -144,6 +145,33 @@ def test_a_changed_field_moves_the_forward(service: Service, other: Service, rem
     assert (service.sessions, duct.ask("x"), other.sessions) == (0, "x", 1)
     assert remote.stopped == [(service.host, service.port)]
     assert [forward.remote_port for forward in remote._forwards] == [other.port]
+
+
+def test_a_changed_field_gives_back_the_forward_of_a_duct_that_is_not_connected(
+    service: Service, other: Service, remote: Relay
+) -> None:
+    duct = behind(remote, service)
+    port = duct.port
+    assert answers(port)
+    duct.port = other.port
+    assert not answers(port)
+    assert not remote.has_port_forward()
+
+
+def test_a_forward_that_another_thread_takes_while_the_remote_changes_is_given_back(
+    service: Service, bastion: Service, remote: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    duct = behind(remote, service).connect()
+
+    def let_go_and_be_overtaken(_: object) -> None:
+        duct.disconnect()
+        join(run(duct.connect))  # through the former remote
+
+    monkeypatch.setattr(fields, "_let_go", let_go_and_be_overtaken)
+    duct.remote = Relay(name="second", host=bastion.host, port=bastion.port)
+    assert not remote.has_port_forward()
+    assert duct.ask("x") == "x"
+    assert service.sessions == 1
 
 
 def test_a_changed_remote_gets_its_forward_back(service: Service, bastion: Service, remote: Relay) -> None:

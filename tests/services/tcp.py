@@ -7,6 +7,7 @@ as a bastion, as it says what it can reach (``probe HOST PORT``) and pipes bytes
 from __future__ import annotations
 
 import contextlib
+import gc
 import socket
 import sys
 import threading
@@ -56,7 +57,12 @@ def join(threads: list[threading.Thread]) -> None:
 def waiting_in(*functions: Callable[..., Any]) -> int:
     """How many threads wait for another one, somewhere beneath one of these functions."""
     codes = {function.__code__ for function in functions}
-    return sum(_is_waiting_in(frame, codes) for frame in sys._current_frames().values())
+    gc.disable()  # what it collects may let other threads run, and Python holds a lock of its own meanwhile
+    try:
+        frames = sys._current_frames()
+    finally:
+        gc.enable()
+    return sum(_is_waiting_in(frame, codes) for frame in frames.values())
 
 
 def _is_waiting_in(frame: FrameType | None, codes: set[CodeType]) -> bool:

@@ -6,6 +6,7 @@ import atexit
 import os
 import sys
 import weakref
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from omniduct.core import failures
@@ -13,7 +14,7 @@ from omniduct.core import failures
 if TYPE_CHECKING:
     from omniduct.duct import Duct
 
-__all__ = ["may_clean", "note"]
+__all__ = ["in_order", "may_clean", "note"]
 
 _ducts: dict[int, weakref.ref[Duct]] = {}  # by id: a duct need not be hashable
 _inherited: list[object] = []
@@ -36,12 +37,17 @@ def may_clean() -> bool:
 
 
 def _disconnect_all() -> None:
-    """Disconnect everything; what is reached through a remote before the remote itself."""
-    for duct in sorted(_alive(), key=_order, reverse=True):
+    """Disconnect everything."""
+    for duct in in_order(_alive()):
         try:
             duct.disconnect()
         except Exception as error:
             failures.log(duct, "disconnecting at exit", error)
+
+
+def in_order(ducts: Iterable[Duct]) -> list[Duct]:
+    """Ducts in the order to disconnect them: what is reached through a remote before the remote itself."""
+    return sorted(ducts, key=_order, reverse=True)
 
 
 def _order(duct: Duct) -> int:

@@ -125,8 +125,7 @@ def _answers(duct: Duct, host: str, port: int | None, timeout: float) -> str:
     if duct._remote is None:
         return _tcp_failure(host, port, timeout)
     remote = cast("RemoteClient", duct._remote)
-    ask = remote._is_port_bound if duct._life.state == "connected" else remote.is_port_bound
-    return "" if ask(host, port) else f"nothing answers there, seen from {remote.name!r}"
+    return "" if remote.is_port_bound(host, port) else f"nothing answers there, seen from {remote.name!r}"
 
 
 def _tcp_failure(host: str, port: int, timeout: float) -> str:

@@ -114,13 +114,8 @@ def redact(duct: Duct, text: str) -> str:
     from urllib.parse import quote, quote_plus
 
     for secret in _secrets(duct):
-        for written in (
-            secret,
-            repr(secret)[1:-1],
-            quote(secret),
-            quote(secret, safe=""),
-            quote_plus(secret),
-        ):
+        quoted = quote(secret), quote(secret, safe=""), quote_plus(secret)
+        for written in (secret, repr(secret)[1:-1], *quoted):
             text = text.replace(written, "***")
     return text
 

@@ -305,13 +305,10 @@ class Lifecycle:
             if self.state == CONNECTED:  # somebody else was faster
                 attempt.succeeded = True
                 return
-            lost = self.state == LOST
             self._enter(CONNECTING)
         self.publish()  # an observer may well cancel
         attempt.in_hooks = True
         try:
-            if lost:  # a moment ago: nobody has closed it
-                undo()
             if not attempt.cancelled:
                 connect()
             self._succeed(attempt, name)
@@ -326,11 +323,11 @@ class Lifecycle:
         with self.lock:
             if attempt.cancelled:
                 raise DuctConnectionError(f"{name}: connecting was cancelled by disconnecting")
-            attempt.succeeded = True
             self._connections += 1
             self._doubtful = False
             self.touch()
             self._enter(CONNECTED)
+            attempt.succeeded = True  # last: an interrupt before this takes the connection back
 
     def _leave(self, attempt: _Attempt) -> None:
         """End an attempt of the calling thread, for all who wait.
@@ -364,7 +361,7 @@ class Lifecycle:
                         break
                     if self.state == CONNECTING:
                         other.cancelled = True
-                if other.cancelled or other.led_here():
+                if other.cancelled:
                     return
                 other.wait()
             mine.in_hooks = True

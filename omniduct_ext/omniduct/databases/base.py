@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -262,11 +261,11 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Duct):
 
     def execute_from_file(self, file: Any, fs: Any = None, **kwargs: Any) -> Any:
         """Run the statements of a file: `execute`."""
-        return self.execute(_text_of(file, fs), **kwargs)
+        return self.execute(streaming.text_of(file, fs), **kwargs)
 
     def query_from_file(self, file: Any, fs: Any = None, **kwargs: Any) -> Any:
         """Run the statements of a file: `query`."""
-        return self.query(_text_of(file, fs), **kwargs)
+        return self.query(streaming.text_of(file, fs), **kwargs)
 
     def cancel(self) -> bool:
         """Cancel the statement that runs on the session, from any thread; whether one ran."""
@@ -486,14 +485,3 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Duct):
 
 def _own_mapping(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else value or {}
-
-
-def _text_of(file: Any, fs: Any) -> str:
-    if hasattr(file, "read"):
-        text = file.read()
-        return text.decode() if isinstance(text, bytes) else text
-    if fs is not None:
-        with fs.open(file, "rt") as opened:
-            return opened.read()
-    with open(os.path.expanduser(file), encoding="utf-8") as opened:
-        return opened.read()

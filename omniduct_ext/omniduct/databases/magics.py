@@ -8,6 +8,7 @@ from collections import ChainMap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from omniduct.core.arguments import did_you_mean
 from omniduct.errors import DuctMagicError
 from omniduct.utils.magics import Declared, MagicCall, MagicsProvider, Rest, cell_magic, line_magic
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DatabaseMagics"]
 
+Format = Literal["pandas", "polars", "arrow", "tuple", "dict", "csv", "hive", "parquet", "raw"]
 Show = Literal["head", "all", "none"] | int
 _HEAD = 10
 
@@ -41,7 +43,7 @@ class DatabaseMagics(MagicsProvider):
         transpose: bool = False,
         template: bool | None = None,
         context: Mapping[str, Any] | None = None,
-        format: Literal["pandas", "polars", "arrow", "tuple", "dict", "csv", "hive", "raw"] | None = None,
+        format: Format | None = None,
         **options: Any,
     ) -> Any:
         """Run the statements of the cell and show the result of the last.
@@ -64,7 +66,10 @@ class DatabaseMagics(MagicsProvider):
             Anything else goes to the duct's `query`.
         """
         _check_variable(variable)
-        _own(self)._check_options(options, also=("show", "transpose"))
+        if isinstance(show, int) and show < 0:
+            raise DuctMagicError(f"%%{_own(self).name}: show takes a number of rows, not {show}")
+        checked = {key: value for key, value in options.items() if key != "format_opts"}
+        _own(self)._check_options(checked, also=("show", "transpose", "format_opts"))
         result = _own(self).query(
             body, format=format, template=template, context=_context(call, context), **options
         )
@@ -77,14 +82,28 @@ class DatabaseMagics(MagicsProvider):
         The line is a template when its first word names one; ``key=value`` may follow. SQL goes to the end of
         the line, and takes no options.
         """
+        return self._line(call, statement, "query")
+
+    def _line(self, call: MagicCall, statement: str, method: Literal["query", "execute", "stream"]) -> Any:
+        """Call a method with what a line says: a named template and its values, or SQL."""
         own = _own(self)
+        run = getattr(own, method)
         name, _, rest = statement.strip().partition(" ")
         if name in own.template_names:
             values = _values(call, rest, f"%{own.name} {name}")
-            return own.query_from_template(name, context=_context(call, values))
+            self._check_values(name, values)
+            return run(own.template_get(name), template=True, context=_context(call, values))
         if _names_template(name, rest):
             own.template_get(name)  # raises, with near misses
-        return own.query(statement, context=_context(call, None))
+        return run(statement, context=_context(call, None))
+
+    def _check_values(self, name: str, values: Mapping[str, Any]) -> None:
+        """Complain about values that a template does not use."""
+        used = _own(self).template_variables(name, by_name=True)
+        for key in values:
+            if key not in used:
+                near = did_you_mean(key, used) or f"; it uses {', '.join(sorted(used)) or 'none'}"
+                raise DuctMagicError(f"%{_own(self).name} {name}: the template uses no value {key!r}{near}")
 
     @cell_magic("execute")
     def _execute_cell(
@@ -112,8 +131,8 @@ class DatabaseMagics(MagicsProvider):
 
     @line_magic("execute")
     def _execute_line(self, call: MagicCall, statement: Rest) -> Any:
-        """Run the statement on the line and return its cursor."""
-        return _own(self).execute(statement, context=_context(call, None))
+        """Run a named template, or the SQL on the line, and return the cursor."""
+        return self._line(call, statement, "execute")
 
     @cell_magic("stream")
     def _stream_cell(
@@ -147,8 +166,8 @@ class DatabaseMagics(MagicsProvider):
 
     @line_magic("stream")
     def _stream_line(self, call: MagicCall, statement: Rest) -> Any:
-        """Run the statement on the line and return its rows as a stream."""
-        return _own(self).stream(statement, context=_context(call, None))
+        """Run a named template, or the SQL on the line, and return the rows as a stream."""
+        return self._line(call, statement, "stream")
 
     @cell_magic("render")
     def _render_cell(
@@ -242,7 +261,7 @@ class DatabaseMagics(MagicsProvider):
         return _own(self).table_props(table)
 
     def _complete_magic(self, declared: Declared, before: str) -> list[str]:
-        named = declared.kind == "line" and declared.suffix in ("", "render", "template")
+        named = declared.kind == "line" and declared.suffix in ("", "execute", "stream", "render", "template")
         return _own(self).template_names if named and not before.strip() else []
 
 
@@ -300,12 +319,15 @@ def _present(call: MagicCall, result: Any, variable: str | None, show: Show | No
     wanted = show if show is not None else ("all" if variable is None else "head")
     if result is None or wanted == "none":
         return None
-    shown = result if wanted == "all" else _first(result, _HEAD if wanted == "head" else wanted)
+    most = None if wanted == "all" else _HEAD if wanted == "head" else wanted
+    shown = result if most is None else _first(result, most)
     if transpose:
         shown = _transposed(shown)
     if variable is None:
         return shown
     call.show(shown)
+    if most is not None and not isinstance(result, (str, bytes)) and len(result) > most:
+        call.note(f"{most} of {len(result):,} rows; all of them are in {variable}")
     return None
 
 

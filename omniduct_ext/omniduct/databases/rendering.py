@@ -146,6 +146,7 @@ class TemplateMethods:
                 near = did_you_mean(
                     name, {*known, *also, "format"} - {"statement", "cursor", "wait", "parameters"}
                 )
+                near = near or f"; a value for a template goes into context={{{name!r}: ...}}"
                 raise DuctArgumentError(f"{self.name}: a statement takes no option {name!r}{near}")
 
     def _placeholder(self, number: int, name: str) -> str:

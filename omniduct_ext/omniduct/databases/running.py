@@ -21,9 +21,16 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import Any, Generic, Protocol, TypeVar
 
-from omniduct.errors import DuctConnectionError, DuctError, DuctStatementError, DuctWarning, is_library
+from omniduct.errors import (
+    DuctConnectionError,
+    DuctError,
+    DuctStatementError,
+    DuctWarning,
+    Interrupted,
+    is_library,
+)
 
-__all__ = ["Session", "SessionReplaced", "StatementInterrupted", "shielded", "tell"]
+__all__ = ["Interrupted", "Session", "SessionReplaced", "shielded", "tell"]
 
 logger = logging.getLogger("omniduct")
 
@@ -34,16 +41,6 @@ _POLL = 0.2  # seconds; on Windows a lock that is waited for hears no signal
 _IN_ONE_GO = 0.5  # seconds; interrupts within these are one impatient hand, not a third decision
 PATIENCE = 2.0
 """Seconds that a second interrupt leaves the statement to end, before the session is given up."""
-
-
-class StatementInterrupted(KeyboardInterrupt):
-    """The person interrupted a statement; says what became of it, and IPython shows no frame of ours."""
-
-    _render_traceback_ = DuctError._render_traceback_
-
-
-# Front ends and people look for the name that Python gives it.
-StatementInterrupted.__name__ = StatementInterrupted.__qualname__ = "KeyboardInterrupt"
 
 
 class SessionReplaced(Exception):
@@ -231,7 +228,7 @@ class Session:
                 if counter is not None:
                     counter.end_statement()
         if interrupts:
-            raise StatementInterrupted(f"{self.name}: the statement {said or 'had ended'}")
+            raise Interrupted(f"{self.name}: the statement {said or 'had ended'}")
         return self._outcome(job)
 
     def _outcome(self, job: _Job[_Result]) -> _Result:

@@ -12,13 +12,13 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 from omniduct.core.lifecycle import CONNECTED
 from omniduct.databases.running import Session, shielded, tell
 from omniduct.databases.statements import Statement
-from omniduct.errors import DuctConnectionError
+from omniduct.errors import DuctConfigError, DuctConnectionError
 
 if TYPE_CHECKING:
     from omniduct.databases.base import DatabaseClient
     from omniduct.databases.results import Formatter
 
-__all__ = ["Stream", "write"]
+__all__ = ["Beside", "Stream", "text_of", "write"]
 
 _ROWS_AT_A_TIME = 1000  # fetched by one call of the worker, when rows are asked for one by one
 
@@ -45,6 +45,7 @@ class Beside:
 
     @property
     def client_name(self) -> str:
+        """The name of the duct."""
         return self._client.name
 
     def call(self, function: Callable[[], _Result]) -> _Result:
@@ -61,6 +62,7 @@ class Beside:
         self._client._cancel(self.cursor)
 
     def close(self) -> None:
+        """End the statement, and its connection if it has one of its own."""
         if not self.open:
             return
         with shielded():
@@ -210,8 +212,14 @@ def _opened(file: Any, fs: Any) -> Iterator[IO[bytes]]:
     else:
         # a link stays one, and leads to the new file
         path = os.path.realpath(os.path.expanduser(os.fspath(file)))
-        with _opened_whole(path) if _is_file_or_new(path) else open(path, "wb") as target:
-            yield target
+        try:
+            with _opened_whole(path) if _is_file_or_new(path) else open(path, "wb") as target:
+                yield target
+        except OSError as error:
+            failure = DuctConfigError(f"the result cannot be written to {path!r}: {error.strerror or error}")
+        else:
+            return
+        raise failure
 
 
 def _is_file_or_new(path: str) -> bool:
@@ -232,3 +240,19 @@ def _opened_whole(path: str) -> Iterator[IO[bytes]]:
         with contextlib.suppress(FileNotFoundError):
             os.remove(part)
         raise
+
+
+def text_of(file: Any, fs: Any) -> str:
+    """The text of a file: one by name, on a filesystem if one is given, or one that is open."""
+    if hasattr(file, "read"):
+        text = file.read()
+        return str(text, "utf-8") if isinstance(text, bytes) else str(text)
+    if fs is not None:
+        with fs.open(file, "rt") as opened:
+            return str(opened.read())
+    try:
+        with open(os.path.expanduser(file), encoding="utf-8") as opened:
+            return opened.read()
+    except (OSError, UnicodeDecodeError) as error:
+        failure = DuctConfigError(f"the statements cannot be read from {os.fspath(file)!r}: {error}")
+    raise failure

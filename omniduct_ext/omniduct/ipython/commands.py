@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from omniduct import protocols
+from omniduct.core.cleanup import in_order
 from omniduct.core.endpoints import where
 from omniduct.core.lifecycle import CONNECTED
 from omniduct.credentials import is_tagged
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OmniductCommands"]
 
+_WIDEST = 100  # characters of an error in the table; duct.status.last_error has all of it
 _COMMANDS = ("status", "connect", "disconnect", "new", "config")
 _SYMBOLS = {"disconnected": "○", "connecting": "◌", "connected": "●", "lost": "✗", "failed": "✗"}
 
@@ -66,10 +69,11 @@ class OmniductCommands(MagicsProvider):
         return protocols.known() if words[0] == "new" and len(words) == 2 else []
 
     def _status(self) -> Table:
-        """Show every duct and its state."""
-        return self._table(list(self._registry))
+        """Show every duct and its state, and what could not be loaded."""
+        notes = [*map(str, self._registry.problems), *protocols.duplicates()]
+        return self._table(list(self._registry), notes)
 
-    def _table(self, ducts: list[Duct]) -> Table:
+    def _table(self, ducts: list[Duct], notes: Iterable[str] = ()) -> Table:
         order = list(Duct.Type)
         ducts = sorted(ducts, key=lambda d: (order.index(d.DUCT_TYPE), d.name))
         rows = [
@@ -79,11 +83,10 @@ class OmniductCommands(MagicsProvider):
                 duct.protocol or "",
                 where(duct),
                 f"{_SYMBOLS[duct._life.state]} {duct._life.state}",
-                duct._life.last_error or (f"since {_clock(duct)}" if duct._life.state == CONNECTED else ""),
+                _since_or_why(duct),
             )
             for duct in ducts
         ]
-        notes = [str(p) for p in self._registry.problems] + protocols.duplicates()
         return Table(("name", "kind", "protocol", "where", "state", "since / why"), rows, notes)
 
     def _connect(self, *names: str) -> Table:
@@ -104,9 +107,13 @@ class OmniductCommands(MagicsProvider):
     def _disconnect(self, *names: str) -> Table:
         """Disconnect ducts; all of them without a name."""
         ducts = self._named("disconnect", names) if names else list(self._registry)
-        for duct in sorted(ducts, key=lambda d: d.DUCT_TYPE is Duct.Type.REMOTE):
-            duct.disconnect()
-        return self._table(ducts)
+        complaints = []
+        for duct in in_order(ducts):
+            try:
+                duct.disconnect()
+            except DuctError as error:  # the others are disconnected all the same
+                complaints.append(str(error))
+        return self._table(ducts, complaints)
 
     def _named(self, command: str, names: tuple[str, ...]) -> list[Duct]:
         parts = [part for name in names for part in name.split(",") if part]
@@ -137,13 +144,19 @@ class OmniductCommands(MagicsProvider):
             f"files: {files}; register_magics: {self._registry.register_magics}; "
             f"populate_namespace: {self._registry.populate_namespace}"
         )
-        notes = [settings, *map(str, self._registry.problems)]
-        return Table(("name", "protocol", "from"), rows, notes)
+        return Table(("name", "protocol", "from"), rows, map(str, self._registry.problems), settings)
 
 
 def _unbound(method: Any) -> Callable[..., Any]:
     function: Callable[..., Any] = method.__func__
     return function
+
+
+def _since_or_why(duct: Duct) -> str:
+    life = duct._life
+    if life.last_error or life.state != CONNECTED:
+        return shorten(life.last_error, _WIDEST)
+    return f"since {_clock(duct)}"
 
 
 def _clock(duct: Duct) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import builtins
 import keyword
+import warnings
 import weakref
 from typing import TYPE_CHECKING, Any, cast
 
 from omniduct.duct import Duct
+from omniduct.errors import DuctWarning
 from omniduct.ipython.commands import OmniductCommands
 from omniduct.ipython.completion import LineCompleter
 from omniduct.ipython.magics import HelpLines, register_declared, say, table
@@ -51,7 +53,14 @@ class Extension:
         if not self.registry.populate_namespace:
             return
         new = {}
-        for name, value in {"registry": self.registry, **self.registry.populate_namespace()}.items():
+        with warnings.catch_warnings(record=True) as notices:
+            warnings.simplefilter("always", DuctWarning)
+            names = self.registry.populate_namespace()
+        for notice in notices:
+            if str(notice.message) not in self._told:
+                self._told.add(str(notice.message))
+                say(str(notice.message))
+        for name, value in {"registry": self.registry, **names}.items():
             owner = self._owner(name)
             if owner:
                 self._leave(name, value, owner)
@@ -84,10 +93,11 @@ class Extension:
             say(f"{len(problems) - _MOST_SHOWN} more entries have problems: %omniduct status lists them")
 
     def _reload(self, _change: object) -> None:
-        """Read the configuration again, after ``%config DuctRegistry...`` changed it."""
+        """Read the configuration again, after ``%config`` changed it; ducts made in the session stay."""
+        mine = {name: self.registry[name] for name in self.registry.names if self.registry.is_own(name)}
         self._take_names()
         table(self._shell).take_back()
-        self.registry.clear()
+        self.registry.clear(keep=mine)
         self._fill()
 
     def _take_names(self) -> None:

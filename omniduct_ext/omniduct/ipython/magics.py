@@ -72,6 +72,10 @@ class Call:
         show: Any = display.display
         show(value)
 
+    def note(self, text: str) -> None:
+        """Print a line below the cell."""
+        print(text)  # noqa: T201
+
 
 class MagicFunction:
     """One magic of one object: reads its line by the signature of the method that declares it.

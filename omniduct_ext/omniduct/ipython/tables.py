@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 __all__ = ["Table"]
 
 
 class Table:
-    """Rows under a heading, with notes beneath.
+    """Rows under a heading, a footer, and beneath it what is wrong.
 
     >>> Table(("name", "state"), [("db", "connected")], ["all is well"])
     name  state
@@ -20,11 +20,16 @@ class Table:
     """
 
     def __init__(
-        self, heading: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str] = ()
+        self,
+        heading: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        notes: Iterable[str] = (),
+        footer: str = "",
     ) -> None:
         self.heading = list(heading)
         self.rows = [[" ".join(cell.split()) for cell in row] for row in rows]
         self.notes = list(notes)
+        self.footer = footer
 
     def __repr__(self) -> str:
         widths = [max(map(len, column)) for column in zip(self.heading, *self.rows, strict=True)]
@@ -32,6 +37,8 @@ class Table:
         lines = [
             "  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in ruled
         ]
+        if self.footer:
+            lines += ["", self.footer]
         if self.notes:
             lines += ["", *(f"! {note}" for note in self.notes)]
         return "\n".join(lines)
@@ -48,4 +55,5 @@ class Table:
             for row in self.rows
         )
         notes = "".join(f"<p>⚠ {html.escape(note)}</p>" for note in self.notes)
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
+        footer = f"<p>{html.escape(self.footer)}</p>" if self.footer else ""
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{footer}{notes}"

@@ -56,6 +56,9 @@ class MagicCall(Protocol):
     def show(self, value: object) -> None:
         """Display a value below the cell."""
 
+    def note(self, text: str) -> None:
+        """Print a line below the cell."""
+
 
 def line_magic(suffix: str = "") -> Callable[[_Function], _Function]:
     """Declare the method as ``%NAME.suffix``, called with `call` and what stands on the line."""
