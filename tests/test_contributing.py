@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from omniduct import DuctRegistry
-from omniduct.errors import DuctStatementError
+from omniduct.errors import DuctNotFound, DuctStatementError
 
 TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
 
@@ -32,6 +32,10 @@ def test_the_example_runs_queries_templates_streams_and_binds(shown: dict[str, A
     ]
     assert list(lite.stream("SELECT a FROM t")) == [(1,), (2,)]
     assert lite.table_exists("t")
+    assert lite.table_list()["table_name"].tolist() == ["t"]
+    assert lite.table_desc("t")["name"].tolist() == ["a", "b"]
+    with pytest.raises(DuctNotFound, match="did you mean 't'|no table"):
+        lite.table_desc("tt")
     with pytest.raises(DuctStatementError, match="lite: no such table: nope"):
         lite.query("SELECT * FROM nope")
     lite.database = str(tmp_path / "y.db")

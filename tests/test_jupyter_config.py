@@ -24,15 +24,15 @@ def registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> DuctRegistry:
 
 def test_every_entry_of_the_teams_configuration_loads(registry: DuctRegistry) -> None:
     assert registry.problems == []
-    assert registry.names == ["home", "scratch", "staging/warehouse", "warehouse", "wh"]
+    assert registry.names == ["home", "scratch", "staging/orders", "warehouse", "wh"]
 
 
 def test_each_duct_remembers_the_file_key_and_line_it_came_from(registry: DuctRegistry) -> None:
-    origin = registry.origin("staging/warehouse")
+    origin = registry.origin("staging/orders")
     line = (FOLDER / "ducts.yaml").read_text().splitlines()[(origin.line or 0) - 1]
     assert origin.source.endswith("jupyter-config/ducts.yaml")
-    assert origin.key == "databases.staging.warehouse"
-    assert line.strip() == "warehouse:"
+    assert origin.key == "databases.staging.orders"
+    assert line.strip() == "orders:"
 
 
 def test_a_default_of_a_class_reaches_its_ducts(registry: DuctRegistry) -> None:

@@ -262,6 +262,28 @@ def test_a_duct_with_a_statement_under_way_is_connected_and_never_probed(service
     assert not duct.is_connected()
 
 
+def test_a_statement_beside_the_connection_does_not_speak_for_it(service: Service) -> None:
+    duct = duct_for(service).connect()
+    duct._life.begin_statement(beside=True)
+    assert duct.status.running == 1
+    assert duct.is_connected()
+    assert service.pings == 1
+    service.stop()
+    assert not duct.is_connected()
+    duct._life.end_statement(beside=True)
+    assert duct.status.running == 0
+
+
+def test_after_a_statement_that_failed_the_next_use_checks_first(service: Service) -> None:
+    duct = duct_for(service).connect()
+    service.drop_sessions()
+    duct._life.doubt()
+    assert duct.ask("x") == "x"
+    assert len(service.logins) == 2
+    duct.ask("y")
+    assert service.pings == 0
+
+
 def test_a_statement_waits_for_a_check_that_touches_the_connection(service: Service) -> None:
     class Slow(TcpDuct):
         def _init(self) -> None:

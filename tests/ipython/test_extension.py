@@ -483,3 +483,24 @@ def test_outside_ipython_registering_magics_does_nothing() -> None:
     Plugin(name="p").register_magics()
     extension_shells = extension._loaded
     assert len(extension_shells) == 0
+
+
+def test_another_registry_does_not_take_the_magics_of_the_first(shell: Shell) -> None:
+    shell.run("%load_ext omniduct")
+    shell.run("%db CREATE TABLE mine AS SELECT 1 AS a")
+    ran = shell.run(
+        "from omniduct import DuctRegistry\nother = DuctRegistry()\nother.new('db', 'duckdb')\nNone"
+    )
+    assert ran.error is None
+    assert "left to others" in ran.said
+    assert len(shell.value("%db FROM mine")) == 1
+
+
+def test_ducts_made_in_the_session_outlive_a_change_of_the_configuration(shell: Shell) -> None:
+    shell.run("%load_ext omniduct")
+    shell.run("%omniduct new other duckdb")
+    shell.run("%other CREATE TABLE precious AS SELECT 1 AS a")
+    shell.run("%config DuctRegistry.ducts = {'x': {'protocol': 'duckdb'}}")
+    assert shell.value("registry.names") == ["other", "x"]
+    assert len(shell.value("%other FROM precious")) == 1
+    assert shell.value("other.table_exists('precious')")

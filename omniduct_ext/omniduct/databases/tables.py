@@ -201,8 +201,8 @@ class TableMethods:
     def _near_tables(self, table: ParsedNamespaces) -> str:
         from omniduct.core.arguments import did_you_mean
 
-        rows = self._ask("SELECT table_name FROM information_schema.tables", format="tuple")
-        return did_you_mean(str(table.name), sorted({row[0] for row in rows}))
+        listed = self._table_list(_own(self)._parse_prefix(None))
+        return did_you_mean(str(table.name), sorted(set(listed["table_name"])))
 
     def _where(self, namespace: ParsedNamespaces) -> str:
         """The condition that picks a namespace out of ``information_schema``."""

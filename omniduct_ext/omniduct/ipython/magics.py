@@ -173,7 +173,8 @@ class MagicTable:
 
     def put(self, kind: Kind, name: str, function: Callable[..., Any]) -> None:
         """Add a magic, unless the name belongs to somebody else."""
-        if self._may_be_ours(kind, name, self._magics[kind].get(name)):
+        held = self._magics[kind].get(name)
+        if self._may_be_ours(kind, name, held) and not _serves_another_registry(held, function):
             self._magics[kind][name] = self._ours[kind, name] = function
         else:
             self._refused[kind, name] = None
@@ -275,6 +276,14 @@ class MagicTable:
         if name in known and known[name] is magics_object:
             del known[name]
         shell.configurables[:] = [each for each in shell.configurables if each is not magics_object]
+
+
+def _serves_another_registry(held: object, function: object) -> bool:
+    """Whether a magic is that of a duct which another registry than the function's still holds."""
+    if not isinstance(held, MagicFunction) or not isinstance(function, MagicFunction):
+        return False
+    theirs, mine = (getattr(each._bound, "registry", None) for each in (held, function))
+    return theirs is not None and theirs is not mine and any(duct is held._bound for duct in theirs)
 
 
 _tables: weakref.WeakKeyDictionary[InteractiveShell, MagicTable] = weakref.WeakKeyDictionary()

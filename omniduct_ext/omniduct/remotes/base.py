@@ -61,7 +61,20 @@ class RemoteClient(FileSystemClient):
         object
             With `returncode` (int), `stdout` and `stderr` (bytes).
         """
-        return self.connect()._execute(cmd, skip_cwd=skip_cwd, **kwargs)
+        self.connect()
+        self._life.begin_statement()
+        try:
+            return self._execute(cmd, skip_cwd=skip_cwd, **kwargs)
+        except DuctError:
+            raise
+        except Exception as error:
+            self._life.doubt()
+            said = failures.redact(self, str(error) or type(error).__name__)
+            failure = DuctConnectionError(f"{self.name}: the command could not be run: {said}")
+            failure.__cause__ = failures.cause(self, error)
+        finally:
+            self._life.end_statement()
+        raise failure  # not from within `except`, where Python would chain the driver's frames to it
 
     # Forwards
 
@@ -147,8 +160,12 @@ class RemoteClient(FileSystemClient):
         Raises
         ------
         DuctConfigError
-            There is none.
+            There is none, or nothing is given: see `port_forward_stopall`.
         """
+        if local_port is None and remote_host is None and remote_port is None:
+            raise DuctConfigError(
+                f"{self.name}: say which forward to stop; port_forward_stopall stops them all"
+            )
         if remote_host is not None:
             remote_host, remote_port = self._target(remote_host, remote_port, required=False)
         with self._forwards.lock:
@@ -198,9 +215,13 @@ class RemoteClient(FileSystemClient):
             It names no port, and its scheme has no usual one.
         """
         parts = urlsplit(uri)
-        port = parts.port or {"http": 80, "https": 443, "ftp": 21}.get(parts.scheme)
+        shown = f"{parts.scheme}://{parts.hostname or ''}"  # the rest may hold a login
+        try:
+            port = parts.port or {"http": 80, "https": 443, "ftp": 21}.get(parts.scheme)
+        except ValueError:
+            raise DuctConfigError(f"{self.name}: the port of the URI {shown}... is none") from None
         if parts.hostname is None or port is None:
-            raise DuctConfigError(f"{self.name}: the URI {uri!r} names no host and port to forward to")
+            raise DuctConfigError(f"{self.name}: the URI {shown}... names no host and port to forward to")
         login = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
         local = self.port_forward(parts.hostname, port)
         return urlunsplit(parts._replace(netloc=f"{login}{LOOPBACK}:{local}"))
