@@ -488,11 +488,9 @@ def test_outside_ipython_registering_magics_does_nothing() -> None:
 def test_another_registry_does_not_take_the_magics_of_the_first(shell: Shell) -> None:
     shell.run("%load_ext omniduct")
     shell.run("%db CREATE TABLE mine AS SELECT 1 AS a")
-    ran = shell.run(
-        "from omniduct import DuctRegistry\nother = DuctRegistry()\nother.new('db', 'duckdb')\nNone"
-    )
+    ran = shell.run("import omniduct\nother = omniduct.DuctRegistry()\nother.new('db', 'duckdb')\nNone")
     assert ran.error is None
-    assert "left to others" in ran.said
+    assert "left to others" in ran.stderr
     assert len(shell.value("%db FROM mine")) == 1
 
 

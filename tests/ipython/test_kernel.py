@@ -179,14 +179,14 @@ def test_the_stop_button_ends_a_loop_over_a_stream(kernel: Kernel) -> None:
 
 
 # Ends with a moment without signals: ipykernel 7 may stay broken when one strikes its own work.
-GUARDED = """import signal, time
-print('begun', flush=True)
-said = ''
+GUARDED = """said = 'stopped before the statement began'
+import signal, time
 try:
+    print('begun', flush=True)
     db.query(SLOW)
 except KeyboardInterrupt as error:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    said = str(error) or 'stopped before the statement began'
+    said = str(error) or said
     time.sleep(0.1)"""
 
 

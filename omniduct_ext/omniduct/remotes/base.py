@@ -160,12 +160,8 @@ class RemoteClient(FileSystemClient):
         Raises
         ------
         DuctConfigError
-            There is none, or nothing is given: see `port_forward_stopall`.
+            There is none.
         """
-        if local_port is None and remote_host is None and remote_port is None:
-            raise DuctConfigError(
-                f"{self.name}: say which forward to stop; port_forward_stopall stops them all"
-            )
         if remote_host is not None:
             remote_host, remote_port = self._target(remote_host, remote_port, required=False)
         with self._forwards.lock:
