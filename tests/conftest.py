@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import tempfile
 from collections.abc import Generator
@@ -42,7 +43,7 @@ class EverySkipFails:
 def move_into_own_home(config: pytest.Config) -> None:
     """Give the tests, and all they start, an empty home: nobody's files or settings decide a test."""
     folder = tempfile.TemporaryDirectory(prefix="omniduct-home-", ignore_cleanup_errors=True)
-    config.add_cleanup(folder.cleanup)
+    atexit.register(folder.cleanup)  # before anybody else, so after them: IPython still writes at the end
     patch = pytest.MonkeyPatch()
     config.add_cleanup(patch.undo)
     # Matplotlib's font cache takes seconds to make, so the real cache stays.

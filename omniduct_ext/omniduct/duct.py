@@ -458,5 +458,7 @@ class Duct(ABC):
         return cast("Self", copies.rebuild_deeply(self))
 
     def __del__(self) -> None:
-        if self.__dict__.get("_preparing") is False and cleanup.may_clean():  # it was constructed
-            self.__undo()
+        values = self.__dict__
+        constructed = values.get("_preparing") is False
+        if constructed and (self.__opened or isinstance(values["_remote"], Duct)) and cleanup.may_clean():
+            cleanup.in_time(self, self.__undo)

@@ -10,14 +10,16 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.services.tcp import PATIENCE, Line, Relay, Service, TcpDuct, answers, until, unused_port
+from tests.services.tcp import PATIENCE, Line, Relay, Service, TcpDuct, answers, until, unused_port, wait
 
+from omniduct.core import cleanup
 from omniduct.errors import DuctServerUnreachable
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,6 +111,59 @@ def test_what_fails_at_exit_keeps_nothing_else_from_disconnecting(service: Servi
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("near\n")
     assert sorted(done.stdout.splitlines()) == ["direct", "far", "near", "through near"]
+
+
+def test_a_service_that_never_answers_the_goodbye_holds_up_neither_the_others_nor_the_end(
+    service: Service, bastion: Service
+) -> None:
+    if (3, 12) <= sys.version_info < (3, 12, 2):
+        return  # these start no thread when they are about to end
+    done = script(
+        service,
+        bastion,
+        """
+        import threading
+        from omniduct.core import cleanup
+
+        cleanup.PATIENCE = 0.1
+        remoter._disconnect = direct._disconnect = threading.Event().wait
+        """,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == ["through near", "far", "near"]
+
+
+def test_collecting_a_duct_waits_only_a_moment_for_the_service(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(TcpDuct):
+        def _disconnect(self) -> None:
+            wait(gate)
+            super()._disconnect()
+
+    gate = threading.Event()
+    monkeypatch.setattr(cleanup, "PATIENCE", 0.05)
+    duct: Any = Slow(host=service.host, port=service.port).connect()
+    del duct
+    gc.collect()
+    assert service.sessions == 1
+    gate.set()
+    until(lambda: service.byes == 1)
+
+
+def test_a_duct_without_a_host_is_collected_in_the_thread_that_dropped_it() -> None:
+    threads: list[threading.Thread] = []
+
+    class Local(TcpDuct):
+        def _connect(self) -> None: ...
+
+        def _disconnect(self) -> None:
+            threads.append(threading.current_thread())
+
+    duct: Any = Local().connect()
+    del duct
+    gc.collect()
+    assert threads == [threading.current_thread()]
 
 
 def test_a_duct_that_nobody_holds_disconnects_and_gives_its_forward_back(
@@ -270,7 +325,7 @@ def test_a_forked_program_that_ends_by_itself_leaves_the_parents_connections_alo
         assert os.waitpid(pid, 0)[1] == 0
         assert all(each.is_connected() for each in (duct, near, far, direct, remote, remoter))
         assert duct.ask("still mine") == "still mine"
-        print("alive")
+        print("alive", flush=True)  # _exit flushes nothing
         os._exit(0)
         """,
     )

@@ -89,11 +89,16 @@ class Kernel:
 
     def start(self, code: str, printed: str = "") -> str:
         """Begin to run a cell; return when the kernel has begun, and has printed that text."""
-        sent: str = self._client.execute(code, store_history=True)
+        sent = self._send(code)
         outcome = Outcome()
         self._await(sent, "execute_input", outcome)
         while printed not in outcome.stdout:
             self._await(sent, "stream", outcome)
+        return sent
+
+    def _send(self, code: str) -> str:
+        # With stop_on_error a cell that comes a moment after one that failed is not run at all.
+        sent: str = self._client.execute(code, store_history=True, stop_on_error=False)
         return sent
 
     def interrupt(self) -> None:
@@ -108,7 +113,7 @@ class Kernel:
 
     def run(self, code: str, timeout: float = PATIENCE) -> Outcome:
         """Run a cell to its end."""
-        sent = self._client.execute(code, store_history=True)
+        sent = self._send(code)
         outcome = self.finish(sent, timeout)
         for page in self._asked(sent, timeout).get("payload", []):
             outcome.help += plain(page.get("data", {}).get("text/plain", ""))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from omniduct.core import failures
@@ -14,7 +15,10 @@ from omniduct.core import failures
 if TYPE_CHECKING:
     from omniduct.duct import Duct
 
-__all__ = ["in_order", "may_clean", "note"]
+__all__ = ["in_order", "in_time", "may_clean", "note"]
+
+PATIENCE = 2.0
+"""Seconds for which closing a connection may hold up the end of the process, or the garbage collector."""
 
 _ducts: dict[int, weakref.ref[Duct]] = {}  # by id: a duct need not be hashable
 _inherited: list[object] = []
@@ -39,10 +43,32 @@ def may_clean() -> bool:
 def _disconnect_all() -> None:
     """Disconnect everything."""
     for duct in in_order(_alive()):
+        in_time(duct, duct.disconnect)
+
+
+def in_time(duct: Duct, close: Callable[[], object]) -> None:
+    """Close a connection, without waiting for ever.
+
+    A service that is gone may never answer a goodbye; and the collector may run in any thread, even in
+    the one that would carry the answer.
+    """
+
+    def work() -> None:
         try:
-            duct.disconnect()
+            close()
         except Exception as error:
-            failures.log(duct, "disconnecting at exit", error)
+            failures.log(duct, "disconnecting", error)
+
+    if duct._host is None and duct._remote is None:  # nothing to wait for, but perhaps bound to this thread
+        work()
+        return
+    thread = threading.Thread(target=work, daemon=True, name=f"omniduct disconnects {duct.name}")
+    try:
+        thread.start()
+    except RuntimeError:  # Python is too near its end
+        work()
+    else:
+        thread.join(PATIENCE)
 
 
 def in_order(ducts: Iterable[Duct]) -> list[Duct]:
