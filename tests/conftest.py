@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import shutil
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -42,18 +43,19 @@ class EverySkipFails:
 
 def move_into_own_home(config: pytest.Config) -> None:
     """Give the tests, and all they start, an empty home: nobody's files or settings decide a test."""
-    folder = tempfile.TemporaryDirectory(prefix="omniduct-home-", ignore_cleanup_errors=True)
-    atexit.register(folder.cleanup)  # before anybody else, so after them: IPython still writes at the end
+    folder = tempfile.mkdtemp(prefix="omniduct-home-")
+    # Registered first, so called last: IPython still writes at the end.
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     patch = pytest.MonkeyPatch()
     config.add_cleanup(patch.undo)
     # Matplotlib's font cache takes seconds to make, so the real cache stays.
     patch.setenv("XDG_CACHE_HOME", os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"))
-    patch.setenv("HOME", folder.name)
+    patch.setenv("HOME", folder)
     for name in ("OMNIDUCT_CONFIG", "JUPYTER_PATH", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
         patch.delenv(name, raising=False)
-    patch.setenv("IPYTHONDIR", f"{folder.name}/ipython")
+    patch.setenv("IPYTHONDIR", f"{folder}/ipython")
     for kind in ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR"):
-        patch.setenv(f"JUPYTER_{kind}", f"{folder.name}/jupyter/{kind.lower()}")
+        patch.setenv(f"JUPYTER_{kind}", f"{folder}/jupyter/{kind.lower()}")
 
 
 def pytest_configure(config: pytest.Config) -> None:
