@@ -181,7 +181,11 @@ class DuctRegistry(Configurable):
             if each not in self._ducts:  # what was said of it is no longer so
                 self.problems = [p for p in self.problems if each not in _split(p.name)]
         origin = loading.script_origin(self._script) if self._script else _THIS_SESSION
+        replaced = [self._ducts[each] for each in names if each in self._ducts]
         self._add(duct, names, origin)
+        for former in replaced:
+            if isinstance(former, MagicsProvider) and all(former is not other for other in self):
+                former.unregister_magics()
         for each in names:
             if register_magics:
                 self._register_magics(each)

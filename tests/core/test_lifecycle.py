@@ -230,7 +230,7 @@ def test_a_frozen_peer_is_lost_within_two_seconds(service: Service) -> None:
         duct._port = port  # the same service, seen from the duct, that has frozen
         started = time.monotonic()
         assert not duct.is_connected()
-        assert 1.0 < time.monotonic() - started < 3.0
+        assert 1.0 < time.monotonic() - started < 4.0
     assert duct.status.state == "lost"
     assert "no answer within 2 s" in duct.status.last_error
 

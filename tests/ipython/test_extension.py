@@ -502,3 +502,12 @@ def test_ducts_made_in_the_session_outlive_a_change_of_the_configuration(shell: 
     assert shell.value("registry.names") == ["other", "x"]
     assert len(shell.value("%other FROM precious")) == 1
     assert shell.value("other.table_exists('precious')")
+
+
+def test_a_duct_whose_name_is_overridden_gives_its_magics_back(shell: Shell) -> None:
+    shell.run("%load_ext omniduct")
+    shell.run("registry.new('mine', 'duckdb')")
+    assert "mine.head" in shell.magics()["line"]
+    shell.run("registry.new('mine', 'localfs', override=True)")
+    assert "mine.head" not in shell.magics()["line"]
+    assert "mine.listdir" in shell.magics()["line"]

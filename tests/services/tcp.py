@@ -130,13 +130,14 @@ class Service:
     def stop(self) -> None:
         listener, self._listener = self._listener, None
         if listener is not None:
-            _close(listener)
+            _end(listener)
+            listener.close()
         self.drop_sessions()
 
     def drop_sessions(self) -> None:
         """Break the connections, and go on listening."""
         for connection in list(self.open):
-            _close(connection)
+            _end(connection)
         until(lambda: not self.open, "the end of the service's connections")
 
     @property
@@ -211,25 +212,26 @@ def _reachable(words: list[str]) -> bool:
     return False
 
 
-def _close(connection: socket.socket) -> None:
+def _end(connection: socket.socket) -> None:
+    """End a connection that another thread may be reading; that thread closes it."""
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
-    connection.close()
 
 
 def _pipe(source: socket.socket, sink: socket.socket) -> None:
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError):
         while data := source.recv(65536):
             sink.sendall(data)
-    _close(sink)
-    _close(source)
+    _end(sink)
+    _end(source)
 
 
 def _pipe_both_ways(one: socket.socket, other: socket.socket) -> None:
     """Pipe until one of them ends."""
-    back = run(lambda: _pipe(other, one))
-    _pipe(one, other)
-    join(back)
+    with one, other:
+        back = run(lambda: _pipe(other, one))
+        _pipe(one, other)
+        join(back)
 
 
 class Line:
@@ -304,18 +306,18 @@ class Forwarder:
             threading.Thread(target=self._relay, args=(connection,), daemon=True).start()
 
     def _relay(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            bastion = socket.create_connection(self._bastion, timeout=PATIENCE)
+        with contextlib.suppress(OSError), connection:
+            bastion = socket.create_connection(self._bastion)
             self._open.add(bastion)
             bastion.sendall(f"forward {self._target[0]} {self._target[1]}\n".encode())
             _pipe_both_ways(connection, bastion)
-        _close(connection)
 
     def close(self) -> None:
-        _close(self._listener)
+        _end(self._listener)
+        self._listener.close()
         join(self._threads)
         for connection in list(self._open):
-            _close(connection)
+            _end(connection)
 
 
 class Relay(_Client, RemoteClient):

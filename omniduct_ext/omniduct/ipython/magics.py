@@ -116,6 +116,10 @@ class MagicFunction:
             return method(call, cell or "", *words, **keys)
         return method(call, *words, **keys)
 
+    def serves(self, provider: object) -> bool:
+        """Whether it is a magic of that object."""
+        return self._bound is provider
+
     def words(self, before: str) -> list[str]:
         """What could stand on the line after `before`, besides keys; of what its owner can name."""
         complete = getattr(self._bound, "_complete_magic", None)
@@ -247,13 +251,13 @@ class MagicTable:
         found = self._ours.get((kind, name))
         return found if isinstance(found, MagicFunction) else None
 
-    def names(self, base_name: str) -> list[str]:
-        """The magics of a duct, as they are typed."""
-        found = []
-        for kind, name in self._ours:
-            if name == base_name or name.startswith(f"{base_name}."):
-                found.append(f"{'%' if kind == 'line' else '%%'}{name}")
-        return sorted(found)
+    def take_back_from(self, provider: object) -> None:
+        """Remove the declared magics of one duct, which has given its name away."""
+        for (kind, name), function in list(self._ours.items()):
+            if isinstance(function, MagicFunction) and function.serves(provider):
+                del self._ours[kind, name]
+                if self._magics[kind].get(name) is function:
+                    del self._magics[kind][name]
 
     def take_back(self) -> None:
         """Remove every magic that is still ours."""
@@ -323,6 +327,13 @@ def _register_by_itself(provider: MagicsProvider, name: str) -> None:
             f"the magics of {name!r} could not all be registered: {type(error).__name__}: {error} "
             f"[{place.filename}, line {place.lineno}]"
         )
+
+
+def unregister(provider: object) -> None:
+    """Take the declared magics of a duct out of the current shell, if there is one."""
+    shell = get_ipython()
+    if shell is not None:
+        table(shell).take_back_from(provider)
 
 
 def register_declared(provider: object, base_name: str) -> None:

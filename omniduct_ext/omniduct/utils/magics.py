@@ -112,6 +112,14 @@ class MagicsProvider(ABC):  # noqa: B024
 
         register(self, base_name or self.name)  # type: ignore[attr-defined]
 
+    def unregister_magics(self) -> None:
+        """Take this duct's declared magics back, under whatever names it has them."""
+        if "IPython" not in sys.modules:
+            return
+        from omniduct.ipython.magics import unregister
+
+        unregister(self)
+
     def _complete_magic(self, declared: Declared, before: str) -> list[str]:
         """The words that may follow `before` on the line of a magic, for completion by Tab; no key.
 
