@@ -107,29 +107,57 @@ def in_a_process_of_its_own(child: Callable[[], None], seconds: float = 25.0) ->
     return done.stdout + done.stderr
 
 
-def at_once() -> bool:
-    return True
+class Person:
+    """Sends SIGINT to this process at given moments.
+
+    One that falls into a destructor is lost to Python: it is sent once more.
+    """
+
+    def __init__(self, seconds: tuple[float, ...], when: Callable[[], bool]) -> None:
+        self._seconds = seconds
+        self._when = when
+        self._lost = False
+        self.satisfied = False
+        sys.unraisablehook = self._note
+        self._thread = threading.Thread(target=self._press, daemon=True)
+
+    def start(self) -> Person:
+        self._thread.start()
+        return self
+
+    def leave(self) -> None:
+        """Press no more."""
+        self.satisfied = True
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+    def _note(self, swallowed: Any) -> None:
+        if isinstance(swallowed.exc_value, KeyboardInterrupt):
+            self._lost = True
+        else:
+            sys.__unraisablehook__(swallowed)
+
+    def _press(self) -> None:
+        wait_until(self._when)
+        begun = time.perf_counter()
+        for delay in self._seconds:
+            while time.perf_counter() - begun < delay:
+                time.sleep(0 if delay < 0.005 else 0.0005)
+            os.kill(os.getpid(), signal.SIGINT)
+        while not self.satisfied:
+            time.sleep(0.002)
+            if self._lost and not self.satisfied:
+                self._lost = False
+                os.kill(os.getpid(), signal.SIGINT)
 
 
-def send_interrupts(
-    seconds: tuple[float, ...], sent: list[float], when: Callable[[], bool] = at_once
-) -> None:
-    """Send SIGINT to this process so many seconds after something has come about."""
-    wait_until(when)
-    begun = time.perf_counter()
-    for delay in seconds:
-        while time.perf_counter() - begun < delay:
-            time.sleep(0 if delay < 0.005 else 0.0005)
-        os.kill(os.getpid(), signal.SIGINT)
-        sent.append(delay)
-
-
-def interrupted(call: Callable[[], object], *seconds: float, when: Callable[[], bool] = at_once) -> str:
+def interrupted(call: Callable[[], object], *seconds: float, when: Callable[[], bool] = lambda: True) -> str:
     """What the KeyboardInterrupt says that a call ends with, when the person interrupts it then."""
-    said, sent = [], list[float]()
+    said: list[str] = []
+    person = Person(seconds, when)
     try:
         try:
-            Caller(lambda: send_interrupts(seconds, sent, when))
+            person.start()
             call()
             raise AssertionError("it ended as if nothing had happened")
         except KeyboardInterrupt as error:
@@ -137,7 +165,7 @@ def interrupted(call: Callable[[], object], *seconds: float, when: Callable[[], 
             signal.signal(signal.SIGINT, lambda *_: None)  # later ones are for nobody
     except KeyboardInterrupt:  # one that came before that
         signal.signal(signal.SIGINT, lambda *_: None)
-    wait_until(lambda: len(sent) == len(seconds))
+    person.leave()
     time.sleep(0.003)  # the last may still be on its way
     signal.signal(signal.SIGINT, signal.default_int_handler)
     return said[0] if said else ""
@@ -145,7 +173,7 @@ def interrupted(call: Callable[[], object], *seconds: float, when: Callable[[], 
 
 def child_interrupts_at_random() -> None:
     db, chance = DuckDBClient(name="db"), random.Random(3)
-    kept = []  # an interrupt that falls into a destructor is lost to Python
+    kept: list[DuckDBClient] = []
 
     def new() -> DuckDBClient:
         kept.append(DuckDBClient(name="new"))
@@ -175,6 +203,9 @@ def child_interrupts_at_random() -> None:
         assert db.query("SELECT 42", format="tuple") == [(42,)], f"try {i}"
         assert not os.path.exists("rows.csv"), f"try {i}"
     assert db.query("SELECT * FROM mine", format="tuple") == [(1,)], "the session was lost"
+    for i in range(100):  # in the first moments, in which the driver is called by the main thread too
+        interrupted(kinds[4 + i % 5], chance.random() * 0.003)
+        assert db._life.running == 0, f"early try {i}"
     for duct in kept:
         duct.disconnect()
     gc.collect()
@@ -293,6 +324,22 @@ def child_gives_a_session_up() -> None:
     at_rest(db)
 
 
+def child_goes_on_cancelling_what_it_left() -> None:
+    running.PATIENCE = 0.3
+    db = DuckDBClient(name="db").connect()
+    connection: Any = db._connection
+
+    def sleeps_and_then_works() -> None:
+        time.sleep(1.5)
+        connection.execute(SLOW)
+
+    interrupted(lambda: db._on_session(sleeps_and_then_works), 0.1, 0.105, when=under_way(db))
+    assert db._connection is not connection
+    assert db.query("SELECT 42", format="tuple") == [(42,)]
+    wait_until(lambda: not any("cancels" in t.name for t in threading.enumerate()))
+    at_rest(db)
+
+
 def child_waits_when_interrupted_once() -> None:
     running.PATIENCE = 0.6
     db = with_nap(DuckDBClient(name="db"))
@@ -323,7 +370,13 @@ def child_gives_a_stream_up() -> None:
 
 
 @pytest.mark.parametrize(
-    "child", [child_gives_a_session_up, child_waits_when_interrupted_once, child_gives_a_stream_up]
+    "child",
+    [
+        child_gives_a_session_up,
+        child_goes_on_cancelling_what_it_left,
+        child_waits_when_interrupted_once,
+        child_gives_a_stream_up,
+    ],
 )
 def test_a_statement_that_refuses_to_end_is_left_only_when_the_person_insists(
     child: Callable[[], None],
@@ -351,12 +404,14 @@ def child_with_a_handler_of_its_own() -> None:
     db = with_nap(DuckDBClient(name="db"))
     seen: list[int] = []
     signal.signal(signal.SIGINT, lambda *_: seen.append(1))
-    Caller(lambda: send_interrupts((0.1, 0.2), [], under_way(db)))
+    person = Person((0.1, 0.2), under_way(db)).start()
     assert db.query("SELECT nap(0.4)", format="tuple") == [(0.4,)]
+    person.leave()
     assert seen == [1, 1]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Caller(lambda: send_interrupts((0.1,), [], under_way(db)))
+    person = Person((0.1,), under_way(db)).start()
     assert db.query("SELECT nap(0.2)", format="tuple") == [(0.2,)]
+    person.leave()
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
@@ -447,6 +502,23 @@ def test_what_waits_behind_a_session_that_ends_is_told() -> None:
     first.ended()
     with pytest.raises(DuctConnectionError, match="disconnected before"):
         session.run(lambda: 1, lambda: None)
+
+
+def test_a_cancel_never_strikes_the_next_statement() -> None:
+    session, go_on, struck = Session("db"), threading.Event(), []
+    first = Caller(lambda: session.run(lambda: go_on.wait(5), lambda: None))
+    wait_until(lambda: bool(session._current))
+    second_runs = threading.Event()
+    second = Caller(lambda: session.run(second_runs.set, lambda: None))
+
+    def slow_cancel() -> None:
+        go_on.set()
+        struck.append(second_runs.wait(0.2))
+
+    assert session.cancel(slow_cancel)
+    assert first.ended().error is None and second.ended().error is None
+    assert struck == [False]
+    session.close(lambda: None)
 
 
 def test_an_error_that_is_no_driver_s_keeps_its_frames(db: DuckDBClient) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import IPython.core.magic
 import pandas as pd
 import pytest
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, register_line_magic
@@ -396,6 +397,7 @@ class ClassyPlugin(Plugin):
         shell: Any = get_ipython()
         shell.register_magics(PluginMagics)
         shell.run_line_magic("alias_magic", "plugged_too plugged")
+        shell.find_line_magic("matplotlib")  # IPython loads this one when it is first looked for
 
 
 def test_a_third_party_s_magics_are_taken_back(shell: Shell) -> None:
@@ -411,9 +413,22 @@ def test_a_third_party_s_magics_are_taken_back(shell: Shell) -> None:
     assert shell.value("%%both line\ncell") == "both line cell\n"
     shell.run("%unload_ext omniduct")
     assert shell.state() == before
-    assert "time" in shell.magics()["line"] and shell.run("%time 1").error is None
+    assert shell.run("%time 1").error is None
     load(shell)
     assert shell.value("%plugged in") == "plugged in"
+
+
+def test_a_magic_that_ipython_itself_loads_meanwhile_is_nobody_s(shell: Shell) -> None:
+    lazy: Any = getattr(IPython.core.magic, "LazyMagic", None)
+    if lazy is not None:  # as IPython 9 begins: a stand-in, until the magic is looked for
+        manager, spec = shell.ip.magics_manager, "IPython.core.magics.pylab:PylabMagics"
+        manager._loaded_lazy.discard(spec)
+        shell.magics()["line"]["matplotlib"] = lazy(manager, spec, "line", "matplotlib")
+    shell.configure(DuctRegistry={"ducts": {"classy": {"protocol": "classy"}}})
+    assert load(shell) == ""
+    assert shell.ip.find_line_magic("matplotlib").__name__ == "matplotlib"
+    shell.run("%unload_ext omniduct")
+    assert shell.ip.find_line_magic("matplotlib").__name__ == "matplotlib"
 
 
 @pytest.mark.parametrize("name", ["time", "sql"])

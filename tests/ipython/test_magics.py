@@ -100,8 +100,8 @@ def test_any_frame_can_be_shown_transposed_and_in_part(shell: Shell, format: str
     )
     (text,) = shell.run(cell).shown
     assert "numbers" in text and "7" not in text
-    assert type(shell.user["out"]) is kind
-    assert shell.user["out"].shape == (9, 2)
+    out = shell.user["out"]
+    assert (type(out), out.shape) == (kind, (9, 2))
 
 
 @pytest.mark.parametrize("cell", ["%db SELECT 5 AS a;", "%%db\nSELECT 5 AS a;", "%%db\nSELECT 5 AS a;\n\n"])
@@ -275,14 +275,15 @@ def test_a_cell_need_not_be_a_template(shell: Shell) -> None:
 
 def test_local_variables_of_a_function_are_seen_and_come_first(shell: Shell) -> None:
     shell.user["there"] = "global"
-    result = shell.value(
+    line, cell = shell.value(
         "def function(there, rows):\n"
-        "    %db SELECT '{{ there }}' AS a\n"
+        "    line = %db SELECT '{{ there }}' AS a\n"
         "    sql = \"SELECT '{{ there }}' AS a FROM range(5)\"\n"
-        "    return get_ipython().run_cell_magic('db', 'show=rows', sql)\n"
+        "    return line, get_ipython().run_cell_magic('db', 'show=rows', sql)\n"
         "function('local', 2)"
     )
-    assert result["a"].tolist() == ["local", "local"]
+    assert line["a"].tolist() == ["local"]
+    assert cell["a"].tolist() == ["local", "local"]
 
 
 def test_a_magic_may_stand_in_a_loop_and_under_other_magics(shell: Shell) -> None:

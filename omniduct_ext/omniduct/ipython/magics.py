@@ -7,7 +7,7 @@ import sys
 import traceback
 import weakref
 from collections import ChainMap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -90,7 +90,7 @@ class MagicFunction:
     def __init__(self, bound: object, declared: Declared, name: str) -> None:
         self._bound = bound
         self._declared = declared
-        self._kind = declared.kind
+        self.kind = declared.kind
         self.__name__ = name
         self.__doc__ = declared.function.__doc__  # ``%quickref`` shows its first line
 
@@ -109,10 +109,10 @@ class MagicFunction:
         """Run the magic: what IPython does with a line, and a cell, that begins with its name."""
         shell = get_ipython()
         assert shell is not None, "a magic was called outside IPython"
-        call = Call(shell, local_ns if self._kind == "line" else _where_a_cell_magic_was_called())
-        words, keys = parse(line, self.declaration, _spelled(self._kind, self.__name__), call.namespace)
+        call = Call(shell, local_ns if self.kind == "line" else _where_a_cell_magic_was_called())
+        words, keys = parse(line, self.declaration, _spelled(self.kind, self.__name__), call.namespace)
         method = getattr(self._bound, self._declared.attribute)
-        if self._kind == "cell":
+        if self.kind == "cell":
             return method(call, cell or "", *words, **keys)
         return method(call, *words, **keys)
 
@@ -131,12 +131,12 @@ class MagicFunction:
         That of the other magic of the same name follows: ``%NAME.template`` and ``%%NAME.template``.
         """
         shell = get_ipython()
-        other = None if shell is None else table(shell).find(_OTHER[self._kind], self.__name__)
+        other = None if shell is None else table(shell).find(_OTHER[self.kind], self.__name__)
         return "\n\n\n".join(each.own_help() for each in (self, other) if each is not None)
 
     def own_help(self) -> str:
         """The help for this magic alone."""
-        text = self.declaration.help(self.__name__, self._kind == "cell")
+        text = self.declaration.help(self.__name__, self.kind == "cell")
         base = self.__name__.removesuffix(f".{self._declared.suffix}")
         return text.replace("%NAME", f"%{base}")
 
@@ -175,19 +175,26 @@ class MagicTable:
         shell = self._shell()
         return shell.magics_manager.magics if shell is not None else {"line": {}, "cell": {}}
 
-    def put(self, kind: Kind, name: str, function: Callable[..., Any]) -> None:
-        """Add a magic, unless the name belongs to somebody else."""
-        held = self._magics[kind].get(name)
-        if self._may_be_ours(kind, name, held) and not _serves_another_registry(held, function):
-            self._magics[kind][name] = self._ours[kind, name] = function
-        else:
-            self._refused[kind, name] = None
+    def put(self, functions: Iterable[MagicFunction]) -> None:
+        """Add the magics of one duct, but for those whose names belong to somebody else."""
+        magics, lazy = self._magics, self._lazy()  # traits, and so slow to ask for
+        for function in functions:
+            kind, name = function.kind, function.__name__
+            held = magics[kind].get(name)
+            if self._may_be_ours(kind, name, held, lazy) and not _serves_another_registry(held, function):
+                magics[kind][name] = self._ours[kind, name] = function
+            else:
+                self._refused[kind, name] = None
 
-    def _may_be_ours(self, kind: Kind, name: str, held: object) -> bool:
-        """Whether a name that is `held` by that function, or by none, may be given away."""
+    def _lazy(self) -> Mapping[str, str]:
+        """The magics that the user has declared, and that load when they are used."""
         shell = self._shell()
-        if name in NEVER or (held is None and shell is not None and name in shell.magics_manager.lazy_magics):
-            return False  # the user has declared it, and it loads when it is used
+        return {} if shell is None else shell.magics_manager.lazy_magics
+
+    def _may_be_ours(self, kind: Kind, name: str, held: object, lazy: Mapping[str, str]) -> bool:
+        """Whether a name that is `held` by that function, or by none, may be given away."""
+        if name in NEVER or (held is None and name in lazy):
+            return False
         return held is None or held is self._ours.get((kind, name))
 
     @contextmanager
@@ -233,7 +240,7 @@ class MagicTable:
                 continue
             if former is not None and _of_ipython(function):  # IPython loads its own when they are first used
                 continue
-            if self._may_be_ours(kind, name, former):
+            if self._may_be_ours(kind, name, former, self._lazy()):
                 self._ours[kind, name] = function
                 continue
             self._refused[kind, name] = None
@@ -341,10 +348,8 @@ def register_declared(provider: object, base_name: str) -> None:
     shell = get_ipython()
     if shell is None:
         return
-    put = table(shell).put
-    for declared in declared_magics(type(provider)):
-        name = declared.name(base_name)
-        put(declared.kind, name, MagicFunction(provider, declared, name))
+    declared = declared_magics(type(provider))
+    table(shell).put(MagicFunction(provider, each, each.name(base_name)) for each in declared)
 
 
 class HelpLines:
