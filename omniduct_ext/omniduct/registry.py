@@ -185,7 +185,7 @@ class DuctRegistry(Configurable):
         self._add(duct, names, origin)
         for former in replaced:
             if isinstance(former, MagicsProvider) and all(former is not other for other in self):
-                former.unregister_magics()
+                former._unregister_magics()
         for each in names:
             if register_magics:
                 self._register_magics(each)

@@ -333,7 +333,8 @@ def child_goes_on_cancelling_what_it_left() -> None:
         time.sleep(1.5)
         connection.execute(SLOW)
 
-    interrupted(lambda: db._on_session(sleeps_and_then_works), 0.1, 0.105, when=under_way(db))
+    # not closer, or a busy machine makes one signal of the two
+    interrupted(lambda: db._on_session(sleeps_and_then_works), 0.1, 0.3, when=under_way(db))
     assert db._connection is not connection
     assert db.query("SELECT 42", format="tuple") == [(42,)]
     wait_until(lambda: not any("cancels" in t.name for t in threading.enumerate()))

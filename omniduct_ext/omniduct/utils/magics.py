@@ -112,7 +112,7 @@ class MagicsProvider(ABC):  # noqa: B024
 
         register(self, base_name or self.name)  # type: ignore[attr-defined]
 
-    def unregister_magics(self) -> None:
+    def _unregister_magics(self) -> None:
         """Take this duct's declared magics back, under whatever names it has them."""
         if "IPython" not in sys.modules:
             return
