@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from omniduct.core.lifecycle import CONNECTED
@@ -115,49 +115,28 @@ class Stream(Iterator[Any]):
         batch: int | None,
         options: dict[str, Any],
     ) -> None:
-        self._beside = Beside(client)
-        self._single = batch is None
-        self._closed_by_us = False
-        self._piece: Iterator[Any] = iter(())
+        beside = self._beside = Beside(client)
 
         def begin(cursor: Any) -> Iterator[Any]:
             if client._cursor_empty(cursor):
                 return iter(())
-            source = client._source(self._beside.keep(cursor))
+            source = client._source(beside.keep(cursor))
             return _pieces(chosen.stream(source)) if batch is None else chosen.stream_batches(source, batch)
 
-        given = {**options, "cursor": self._beside.cursor}
-        self._pieces = self._beside.call(lambda: client._run_all(prepared, begin, given))
-        self._refused = client._failure_while_reading
+        given = {**options, "cursor": beside.cursor}
+        pieces = beside.call(lambda: client._run_all(prepared, begin, given))
+        read = _read(beside, pieces, client._failure_while_reading)
+        self._items: Iterator[Any] = chain.from_iterable(read) if batch is None else read
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._items
 
     def __next__(self) -> Any:
-        if not self._single:
-            return self._next_piece()
-        for row in self._piece:
-            return row
-        self._piece = iter(self._next_piece())
-        return next(self)
-
-    def _next_piece(self) -> Any:
-        if not self._beside.open:
-            if self._closed_by_us:
-                raise StopIteration
-            raise DuctConnectionError(f"{self._beside.client_name}: was disconnected, which ended the stream")
-        ended = object()
-        try:
-            piece = self._beside.call(lambda: self._refused(lambda: next(self._pieces, ended)))
-        except BaseException:
-            self.close()
-            raise
-        if piece is ended:
-            self.close()
-            raise StopIteration
-        return piece
+        return next(self._items)
 
     def close(self) -> None:
         """Stop reading, and cancel the statement if it has not ended."""
-        self._closed_by_us = True
-        self._pieces = self._piece = iter(())
+        self._items = iter(())
         self._beside.close()
 
     def __repr__(self) -> str:
@@ -168,6 +147,21 @@ class Stream(Iterator[Any]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _read(beside: Beside, pieces: Iterator[Any], read: Callable[[Callable[[], Any]], Any]) -> Iterator[Any]:
+    """The pieces, fetched as they are asked for; however the reading ends, the statement ends with it."""
+    ended = object()
+    try:
+        while True:
+            if not beside.open:
+                raise DuctConnectionError(f"{beside.client_name}: was disconnected, which ended the stream")
+            piece = beside.call(lambda: read(lambda: next(pieces, ended)))
+            if piece is ended:
+                return
+            yield piece
+    finally:
+        beside.close()
 
 
 def _pieces(rows: Iterator[Any]) -> Iterator[list[Any]]:
