@@ -55,6 +55,9 @@ class DuctError(RuntimeError):
     whatever ``%xmode`` is: neither the frames of drivers nor any local variable.
     """
 
+    undone = ""
+    """What became undone with it: a transaction that was rolled back."""
+
     def _render_traceback_(self) -> list[str]:
         return [*_user_lines(self.__traceback__), f"{type(self).__name__}: {self}"]
 

@@ -88,7 +88,7 @@ class Lifecycle:
         self.last_used = 0.0
         self.lock = threading.RLock()
         self._attempt: _Attempt | None = None
-        self._connections = 0  # made so far: tells one connection from the next
+        self.connections = 0  # made so far: tells one connection from the next
         self._checks = 0  # under way
         self._no_checks = threading.Condition(self.lock)
         self._checkers: set[int] = set()
@@ -201,12 +201,12 @@ class Lifecycle:
         with self.lock:
             if self.state != CONNECTED or self._busy or self._under_way():
                 return self.state == CONNECTED
-            checked = self._connections
+            checked = self.connections
             self._checks += 1
         try:
             fault = find_fault()
             with self.lock:
-                if self.state == CONNECTED and self._connections == checked:  # else it is about a former one
+                if self.state == CONNECTED and self.connections == checked:  # else it is about a former one
                     self._take_in(fault)
         finally:
             with self.lock:
@@ -323,7 +323,7 @@ class Lifecycle:
         with self.lock:
             if attempt.cancelled:
                 raise DuctConnectionError(f"{name}: connecting was cancelled by disconnecting")
-            self._connections += 1
+            self.connections += 1
             self._doubtful = False
             self.touch()
             self._enter(CONNECTED)

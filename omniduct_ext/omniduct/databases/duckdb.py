@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import builtins
-import contextlib
 import functools
 import os
 import sys
 import types
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from omniduct.core import failures
 from omniduct.databases import statements
 from omniduct.databases.base import BATCH_ROWS, DatabaseClient
 from omniduct.databases.cursors import ArrowCursor
@@ -58,6 +56,7 @@ class DuckDBClient(DatabaseClient):
     PLACEHOLDER = "${n}"
     NAMESPACE_NAMES = ["database", "schema", "table"]
     SUPPORTS_SESSION_PROPERTIES = True
+    CREATE_OR_REPLACE = True
 
     def _init(
         self, database: str = _MEMORY, read_only: bool = False, config: dict[str, Any] | None = None
@@ -105,8 +104,7 @@ class DuckDBClient(DatabaseClient):
         connection = self._root.cursor()
         connection.execute("SET enable_progress_bar = false")  # it would print by itself
         connection.execute("SET arrow_lossless_conversion = true")  # UHUGEINT, TIMETZ and UUID come whole
-        for name, value in self.session_properties.items():
-            _set(connection, name, value)
+        self._apply(self.session_properties, connection)
         return connection
 
     def _is_connected(self) -> bool:
@@ -172,21 +170,14 @@ class DuckDBClient(DatabaseClient):
             for _ in self._arrow_batches(cursor, BATCH_ROWS):
                 pass
 
-    @contextlib.contextmanager
-    def _settings(self, overrides: dict[str, Any] | None, cursor: Any) -> Iterator[None]:
+    def _setting(self, name: str, cursor: Any) -> Any:
         connection: Any = cursor or self._connection
-        former: dict[str, Any] = {}
-        try:
-            for name, value in (overrides or {}).items():
-                former[name] = _setting(connection, name)
-                _set(connection, name, value)
-            yield
-        finally:
-            for name, value in former.items() if cursor is None else ():  # a sibling goes, and its settings
-                try:
-                    _set(connection, name, value)
-                except Exception as error:
-                    failures.log(self, f"restoring the setting {name}", error)
+        return connection.execute("SELECT current_setting(?)", [name]).fetchall()[0][0]
+
+    def _set(self, name: str, value: Any, cursor: Any) -> None:
+        connection: Any = cursor or self._connection
+        quoted = '"' + name.replace('"', '""') + '"'
+        connection.execute(f"RESET {quoted}" if value is None else f"SET {quoted} = {_literal(value)}")
 
     def _cancel(self, cursor: Any) -> None:
         connection = cursor or self._connection
@@ -216,7 +207,8 @@ class DuckDBClient(DatabaseClient):
 
     def _in_transaction(self) -> bool:
         """Two statements have the same transaction only in one that the user began."""
-        one, other = (self._ask("SELECT txid_current()", format="tuple") for _ in range(2))
+        connection: Any = self._connection
+        one, other = (connection.execute("SELECT txid_current()").fetchall() for _ in range(2))
         return bool(one == other)
 
     # Tables: names are found as DuckDB finds them, in any case and along the search path
@@ -322,15 +314,6 @@ def _says_nothing(connection: Any, statement: str, relation: duckdb.DuckDBPyRela
     kind = connection.extract_statements(statement)[0].type
     # a SELECT has not run yet: asking it for its rows would run it twice
     return kind != duckdb.StatementType.SELECT and relation.shape[0] == 0
-
-
-def _set(connection: Any, name: str, value: Any) -> None:
-    quoted = '"' + name.replace('"', '""') + '"'
-    connection.execute(f"RESET {quoted}" if value is None else f"SET {quoted} = {_literal(value)}")
-
-
-def _setting(connection: Any, name: str) -> Any:
-    return connection.execute("SELECT current_setting(?)", [name]).fetchall()[0][0]
 
 
 def _literal(value: object) -> str:

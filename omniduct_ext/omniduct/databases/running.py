@@ -57,6 +57,16 @@ class Counter(Protocol):
         """Count one less."""
 
 
+class Watcher(Protocol):
+    """Looked through by who waits for a statement, some times a second."""
+
+    def look(self) -> str:
+        """Why the service is taken for dead; nothing while it is not."""
+
+    def close(self) -> None:
+        """The statement has ended."""
+
+
 class _Job(Generic[_Result]):
     """One call for the worker, and what came of it."""
 
@@ -187,14 +197,28 @@ class Session:
         self._retired = False
         self._jobs: SimpleQueue[_Job[Any] | None] = SimpleQueue()
         self._gate = threading.Lock()
+        self._within = False
         self._current: list[_Job[Any]] = []
         self._thread = threading.Thread(
             target=_work, args=(self._jobs, self._gate, self._current), name=f"omniduct {name}", daemon=True
         )
         self._thread.start()
 
+    @contextlib.contextmanager
+    def from_within(self) -> Iterator[None]:
+        """Within this, statements may be run from the worker itself: the one before has ended."""
+        self._within = True
+        try:
+            yield
+        finally:
+            self._within = False
+
     def run(
-        self, function: Callable[[], _Result], cancel: Callable[[], None], counter: Counter | None = None
+        self,
+        function: Callable[[], _Result],
+        cancel: Callable[[], None],
+        counter: Counter | None = None,
+        watch: Watcher | None = None,
     ) -> _Result:
         """Call `function` on the worker and wait for what it returns or raises.
 
@@ -204,6 +228,8 @@ class Session:
             The driver's cancel; called from other threads, and only while `function` runs.
         counter : Counter, optional
             Told of the beginning and the end, whatever interrupts.
+        watch : Watcher, optional
+            Looked through while waiting; what it finds gives the session up.
 
         Raises
         ------
@@ -214,6 +240,8 @@ class Session:
             The session was given up meanwhile, and `function` was never called.
         """
         if threading.current_thread() is self._thread:
+            if self._within:
+                return function()
             raise DuctStatementError(
                 f"{self.name}: a statement cannot be run from within another of the same duct"
             )
@@ -223,12 +251,15 @@ class Session:
                 counter.begin_statement()
             try:
                 self._jobs.put(job)
-                said = self._await(job, cancel, interrupts)
+                said = self._await(job, cancel, interrupts, watch)
             finally:
+                if watch is not None:
+                    watch.close()
                 if counter is not None:
                     counter.end_statement()
         if interrupts:
-            raise Interrupted(f"{self.name}: the statement {said or 'had ended'}")
+            undone = getattr(job.error, "undone", "")
+            raise Interrupted(f"{self.name}: the statement {said or 'had ended'}{undone}")
         return self._outcome(job)
 
     def _outcome(self, job: _Job[_Result]) -> _Result:
@@ -236,16 +267,22 @@ class Session:
         if error is None:
             return job.result  # type: ignore[return-value]
         if job.cancelled:
-            raise DuctStatementError(f"{self.name}: the statement {job.cancelled}")
+            undone = getattr(error, "undone", "")
+            raise DuctStatementError(f"{self.name}: the statement {job.cancelled}{undone}")
         if isinstance(error, DuctError):  # it says all there is: `%debug` begins in the caller's thread
             error = error.with_traceback(None)
         raise error
 
-    def _await(self, job: _Job[Any], cancel: Callable[[], None], interrupts: _Interrupts) -> str:
+    def _await(
+        self, job: _Job[Any], cancel: Callable[[], None], interrupts: _Interrupts, watch: Watcher | None
+    ) -> str:
         """Wait for the job; what became of it, in words, when the person interrupted."""
         while not job.over:
             try:
                 job.wait(_POLL)
+                if watch is not None and not job.over and (fault := watch.look()):
+                    self._give_up(job, cancel)
+                    raise DuctConnectionError(fault)
                 if not job.over and self._is_past() and job.claim():
                     job.error = self._never()
                     return "had not begun"

@@ -10,8 +10,10 @@ from itertools import chain, islice
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from omniduct.core.lifecycle import CONNECTED
+from omniduct.databases.progress import CURRENT, Running, counted
 from omniduct.databases.running import Session, shielded, tell
 from omniduct.databases.statements import Statement
+from omniduct.databases.watching import Watch
 from omniduct.errors import DuctConfigError, DuctConnectionError
 
 if TYPE_CHECKING:
@@ -32,9 +34,11 @@ class Beside:
     """
 
     open = False
+    _fault = ""  # why the service was taken for dead
 
-    def __init__(self, client: DatabaseClient) -> None:
+    def __init__(self, client: DatabaseClient, statement: str = "") -> None:
         self._client = client.connect()
+        self.running = Running(client.name, statement)
         self.cursor = client._sibling_cursor()
         self._own = None if self.cursor is None else Session(client.name)
         with shielded():
@@ -52,11 +56,20 @@ class Beside:
         """Call a function on the worker; an interrupt cancels the statement and ends it for good."""
         try:
             if self._own is None:
-                return self._client._on_session(function)
-            return self._own.run(function, self._cancel)
+                return self._client._on_session(function, self.running)
+            return self._call_own(self._own, function)
         except BaseException:
             self.close()
             raise
+
+    def _call_own(self, session: Session, function: Callable[[], _Result]) -> _Result:
+        watch = Watch(self._client, self.running, self.cursor)
+        token = CURRENT.set(self.running)
+        try:
+            return session.run(function, self._cancel, watch=watch)
+        finally:
+            CURRENT.reset(token)
+            self._fault = watch.fault
 
     def _cancel(self) -> None:
         self._client._cancel(self.cursor)
@@ -89,6 +102,9 @@ class Beside:
     def _end(self, session: Session) -> None:
         session.close(self._cancel)
         if session.given_up:  # its cursor is in use, and goes with its thread
+            if self._fault:
+                self._client._life.doubt()
+                return
             tell(
                 f"{self._client.name}: the stream's statement had not ended when you interrupted again. "
                 "It goes on being cancelled in the background"
@@ -115,12 +131,12 @@ class Stream(Iterator[Any]):
         batch: int | None,
         options: dict[str, Any],
     ) -> None:
-        beside = self._beside = Beside(client)
+        beside = self._beside = Beside(client, prepared[-1].text)
 
         def begin(cursor: Any) -> Iterator[Any]:
             if client._cursor_empty(cursor):
                 return iter(())
-            source = client._source(beside.keep(cursor))
+            source = counted(client._source(beside.keep(cursor)))
             return _pieces(chosen.stream(source)) if batch is None else chosen.stream_batches(source, batch)
 
         given = {**options, "cursor": beside.cursor}
@@ -178,13 +194,13 @@ def write(
     options: dict[str, Any],
 ) -> None:
     """Write the result of a statement to a file, which is whole in the end or is not there."""
-    beside = Beside(client)
+    beside = Beside(client, prepared[-1].text)
     given = {**options, "cursor": beside.cursor}
 
     def write_to(target: IO[bytes]) -> None:
         def finish(cursor: Any) -> None:
             if not client._cursor_empty(cursor):
-                chosen.write(client._source(cursor), target)
+                chosen.write(counted(client._source(cursor)), target)
 
         beside.call(lambda: client._run_all(prepared, finish, given))
 

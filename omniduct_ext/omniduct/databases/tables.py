@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import os
-from typing import TYPE_CHECKING, Any, Literal, cast
+import re
+from typing import TYPE_CHECKING, Any, cast
 
+from omniduct.databases.explaining import near
+from omniduct.databases.filling import Filling, IfExists
 from omniduct.databases.namespaces import ParsedNamespaces
-from omniduct.databases.statements import Statement
 from omniduct.errors import DuctConfigError, DuctNotFound, DuctStatementError
 
 if TYPE_CHECKING:
@@ -17,11 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["IfExists", "TableMethods"]
 
-IfExists = Literal["fail", "replace", "append", "delete_rows"]
 _IF_EXISTS = ("fail", "replace", "append", "delete_rows")
 
 
-class TableMethods:
+class TableMethods(Filling):
     """What a database can do with its tables; a part of `DatabaseClient`.
 
     A table is a name ("catalog.schema.table", parts quoted where they must be) or a ParsedNamespaces.
@@ -120,56 +119,6 @@ class TableMethods:
     def _table_drop(self, table: ParsedNamespaces, **kwargs: Any) -> Any:
         return _own(self).execute(f"DROP TABLE {table}", template=False, **kwargs)
 
-    def _query_to_table(
-        self, statement: str, table: ParsedNamespaces, if_exists: IfExists, **kwargs: Any
-    ) -> None:
-        own = _own(self)
-        prepared = own._statements(statement, kwargs)  # takes the options that are about the text
-        self._fill(prepared, table, if_exists, kwargs)
-
-    def _fill(
-        self,
-        prepared: list[Statement],
-        table: ParsedNamespaces,
-        if_exists: IfExists,
-        options: dict[str, Any],
-        how: str = "",
-    ) -> None:
-        """Fill a table with the result of the last statement; `how` stands behind INSERT INTO its name."""
-        own = _own(self)
-        exists = if_exists != "fail" and self._table_exists(table)
-        if exists and if_exists == "delete_rows":
-            self._refill(prepared, table, options, how)
-            return
-        if not exists:
-            head = f"CREATE TABLE {table} AS"
-        elif if_exists == "replace":
-            head = f"CREATE OR REPLACE TABLE {table} AS"
-        else:
-            head = f"INSERT INTO {table}{how}"
-        own._run([*prepared[:-1], _behind(head, prepared[-1])], own._exhaust, options)
-
-    def _refill(
-        self, prepared: list[Statement], table: ParsedNamespaces, options: dict[str, Any], how: str
-    ) -> None:
-        """Replace the rows of a table by those of a query, which may read it: none is lost if it fails."""
-        own = _own(self)
-        stage = own._quote(f"omniduct_{os.urandom(6).hex()}")
-        made = _behind(f"CREATE TEMPORARY TABLE {stage} AS", prepared[-1])
-        own._run([*prepared[:-1], made], own._exhaust, options)
-        try:
-            self._at_once(f"DELETE FROM {table}", f"INSERT INTO {table}{how} SELECT * FROM {stage}")
-        finally:
-            own.execute(f"DROP TABLE {stage}", template=False)
-
-    def _at_once(self, *texts: str) -> None:
-        """Run statements as one transaction: the user's own, if one is open."""
-        own = _own(self)
-        wanted = [Statement(text, ()) for text in texts]
-        if not own._in_transaction():
-            wanted = [Statement("BEGIN", ()), *wanted, Statement("COMMIT", ())]
-        own._run(wanted, own._exhaust, {})
-
     def _dataframe_to_table(
         self, df: Any, table: ParsedNamespaces, if_exists: IfExists, **kwargs: Any
     ) -> None:
@@ -199,10 +148,20 @@ class TableMethods:
         return table
 
     def _near_tables(self, table: ParsedNamespaces) -> str:
-        from omniduct.core.arguments import did_you_mean
+        return near(str(table.name), self._names_of_tables())
 
-        listed = self._table_list(_own(self)._parse_prefix(None))
-        return did_you_mean(str(table.name), sorted(set(listed["table_name"])))
+    def _names_of_tables(self) -> list[str]:
+        """The names of the tables that may have been meant."""
+        return list(self._table_list(_own(self)._parse_prefix(None))["table_name"])
+
+    def _names_of_columns(self, statement: str) -> list[str]:
+        """The names of the columns that may have been meant: of the tables that a statement names."""
+        words = {word.lower() for word in re.findall(r"\w+", statement)}
+        tables = [name for name in self._names_of_tables() if name.lower() in words][:10]
+        found = [
+            list(self._table_desc(self._table(_own(self)._quote(name)))["column_name"]) for name in tables
+        ]
+        return [name for names in found for name in names]
 
     def _where(self, namespace: ParsedNamespaces) -> str:
         """The condition that picks a namespace out of ``information_schema``."""
@@ -219,10 +178,6 @@ class TableMethods:
 
 def _own(methods: TableMethods) -> DatabaseClient:
     return cast("DatabaseClient", methods)
-
-
-def _behind(head: str, statement: Statement) -> Statement:
-    return dataclasses.replace(statement, text=f"{head} {statement.text}")
 
 
 def _literal(text: str) -> str:

@@ -1,0 +1,237 @@
+"""Statements on the session: one after the other, with failures that people can read."""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from omniduct.core import failures
+from omniduct.databases import explaining
+from omniduct.databases.hooks import DatabaseHooks
+from omniduct.databases.progress import CURRENT, Running
+from omniduct.databases.running import Session, SessionReplaced, shielded, tell
+from omniduct.databases.statements import Statement
+from omniduct.databases.transactions import Transactions
+from omniduct.databases.watching import Watch
+from omniduct.duct import Duct
+from omniduct.errors import DuctArgumentError, DuctError
+
+if TYPE_CHECKING:
+    from omniduct.databases.base import DatabaseClient
+    from omniduct.databases.streaming import Beside
+
+__all__ = ["Execution"]
+
+_Result = TypeVar("_Result")
+
+
+class Execution(Transactions, DatabaseHooks, Duct):
+    """How a database runs statements; a part of `DatabaseClient`."""
+
+    answer_timeout: float | None
+    _session: Session | None
+    _streams: weakref.WeakSet[Beside]
+
+    def cancel(self) -> bool:
+        """Cancel the statement that runs on the session, from any thread; whether one ran."""
+        session = self._session
+        return session is not None and session.cancel(self._canceller(session))
+
+    # Several statements, and one
+
+    def _run(
+        self, prepared: list[Statement], finish: Callable[[Any], _Result], options: dict[str, Any]
+    ) -> _Result:
+        """Run statements on the session, one after the other, and what to do with the last's cursor."""
+        running = Running(self.name, prepared[-1].text)
+        return self._on_session(lambda: self._run_all(prepared, finish, options), running)
+
+    def _run_all(
+        self, prepared: list[Statement], finish: Callable[[Any], _Result], options: dict[str, Any]
+    ) -> _Result:
+        count = len(prepared)
+        for number, statement in enumerate(prepared[:-1], start=1):
+            self._attempt(statement, f"statement {number} of {count}: ", self._exhaust, options)
+        return self._attempt(
+            prepared[-1], f"statement {count} of {count}: " if count > 1 else "", finish, options
+        )
+
+    def _attempt(
+        self,
+        statement: Statement,
+        which: str,
+        finish: Callable[[Any], _Result],
+        options: dict[str, Any],
+    ) -> _Result:
+        cursor = options.get("cursor")
+        try:
+            with self._settings(options.get("session_properties"), cursor):
+                try:
+                    result = finish(self._execute_prepared(statement, options))
+                except Exception as error:  # recover first: settings are restored on a usable session
+                    failure = self._failure(error, which, self._recovered(cursor), statement.text, cursor)
+                else:
+                    if cursor is None:
+                        self._note_transaction(statement.text)
+                    return result
+        except Exception as error:
+            failure = self._failure(error, which)
+        raise failure  # not from within `except`, where Python would chain the driver's frames to it
+
+    def _execute_prepared(self, statement: Statement, options: dict[str, Any]) -> Any:
+        given = dict(options)
+        properties = self._get_session_properties(given.pop("session_properties", None))
+        cursor, wait = given.pop("cursor", None), given.pop("wait", True)
+        text = self._statement_prepare(statement.text, properties, **given)
+        if statement.parameters:
+            given["parameters"] = [bound.value for bound in statement.parameters]
+        return self._execute(text, cursor, wait, properties, **given)
+
+    @contextlib.contextmanager
+    def _settings(self, overrides: dict[str, Any] | None, cursor: Any) -> Iterator[None]:
+        """Within this, session properties given for one call hold; before and after, the session's own."""
+        if overrides and not self.SUPPORTS_SESSION_PROPERTIES:
+            raise DuctArgumentError(f"{self.name}: {self.protocol or 'it'} has no session properties")
+        former: dict[str, Any] = {}
+        try:
+            for name, value in (overrides or {}).items():
+                former[name] = self._setting(name, cursor)
+                self._set(name, value, cursor)
+            yield
+        finally:
+            for name, value in former.items() if cursor is None else ():  # a sibling goes, and its settings
+                try:
+                    self._set(name, value, cursor)
+                except Exception as error:
+                    failures.log(self, f"restoring the session property {name}", error)
+
+    # Failures
+
+    def _failure_while_reading(self, read: Callable[[], _Result]) -> _Result:
+        """Read on; an error of the driver becomes one for people."""
+        try:
+            return read()
+        except Exception as error:
+            failure = self._failure(error)
+        raise failure
+
+    def _failure(
+        self, error: Exception, which: str = "", note: str = "", statement: str = "", cursor: Any = None
+    ) -> DuctError:
+        """What to tell the person of an error; the connection is checked before it is used again."""
+        if isinstance(error, DuctError):
+            return error
+        self._life.doubt()
+        explained = self._explain(error, statement)
+        near = self._near(explained, statement) if cursor is None else ""
+        mark = explaining.marked(statement, explained.position)
+        said = failures.redact(self, f"{explained.said}{near}{mark}")
+        failure = explained.kind(f"{self.name}: {which}{said}{note}")
+        failure.__cause__ = failures.cause(self, error)
+        failure.undone = note
+        return failure
+
+    def _near(self, explained: explaining.Explanation, statement: str) -> str:
+        """Names from the catalog that are nearly the one that is not there."""
+        session = self._session
+        if session is None or not (explained.table or explained.column):
+            return ""
+        try:
+            with session.from_within():
+                return cast("DatabaseClient", self)._near_names(explained, statement)
+        except Exception as error:  # the statement's own error is the one to tell
+            failures.log(self, "looking for near misses", error)
+            return ""
+
+    def _recovered(self, cursor: Any) -> str:
+        try:
+            note = self._recover(cursor)
+        except Exception as error:  # the statement's own error is the one to tell
+            failures.log(self, "recovering from a failed statement", error)
+            return ""
+        if note and cursor is None:
+            self._transaction_undone()
+        return note
+
+    # The session
+
+    def _on_session(self, function: Callable[[], _Result], running: Running | None = None) -> _Result:
+        running = running or Running(self.name)
+        token = CURRENT.set(running)
+        try:
+            while True:
+                if self._is_cut():
+                    self._life.doubt()
+                self.connect()
+                self._check_transaction()
+                session = self._current_session()
+                watch = Watch(cast("DatabaseClient", self), running, self._session_handle())
+                try:
+                    return session.run(function, self._canceller(session), self._life, watch)
+                except SessionReplaced:
+                    continue
+                finally:
+                    if session.given_up and session is self._session:
+                        self._give_up_session(session, watch.fault)
+        finally:
+            CURRENT.reset(token)
+
+    def _canceller(self, session: Session) -> Callable[[], None]:
+        """The cancel of what runs on a session; it never strikes the one that has taken its place."""
+        handle = self._session_handle()
+
+        def cancel() -> None:
+            if handle is not None or session is self._session:
+                self._cancel(handle)
+
+        return cancel
+
+    def _current_session(self) -> Session:
+        session = self._session
+        if session is None:
+            with self._life.lock:
+                if self._session is None:
+                    self._session = Session(self.name)
+                session = self._session
+        return session
+
+    def _give_up_session(self, session: Session, fault: str) -> None:
+        """Leave a session whose statement does not end, and say what was lost with it."""
+        with shielded():
+            try:
+                if fault:
+                    self._life.lose(fault)
+                else:
+                    self._replace_connection()
+            finally:
+                self._session = None  # only now: one on the former connection would find it busy
+                session.retire()
+        if not fault:
+            tell(
+                f"{self.name}: the statement had not ended when you interrupted again. It goes on being "
+                "cancelled in the background; a new session was opened, without the former's temporary "
+                "tables and settings"
+            )
+
+    # Life-cycle
+
+    def _end_session(self) -> None:
+        """End the worker thread; a subclass's ``_disconnect`` is called after it."""
+        session = self._session
+        if session is not None:
+            try:
+                session.close(self._canceller(session))
+            finally:
+                self._session = None
+
+    def _before_disconnect(self) -> None:
+        for stream in list(self._streams):
+            stream.close()
+        self._end_session()
+
+    def _after_fork(self) -> None:
+        super()._after_fork()
+        self._session = None
+        self._forget_transaction()

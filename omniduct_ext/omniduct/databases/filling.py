@@ -1,0 +1,114 @@
+"""Filling a table with the result of a query: anew, in the place of another, or more rows."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+
+from omniduct.databases.namespaces import ParsedNamespaces
+from omniduct.databases.statements import Statement
+
+if TYPE_CHECKING:
+    from omniduct.databases.base import DatabaseClient
+
+__all__ = ["Filling", "IfExists"]
+
+IfExists = Literal["fail", "replace", "append", "delete_rows"]
+
+
+class Filling:
+    """How rows get into tables; a part of `DatabaseClient`."""
+
+    CREATE_OR_REPLACE: ClassVar[bool] = False
+    """Whether the database has ``CREATE OR REPLACE TABLE``."""
+
+    def _query_to_table(
+        self, statement: str, table: ParsedNamespaces, if_exists: IfExists, **kwargs: Any
+    ) -> None:
+        own = _own(self)
+        prepared = own._statements(statement, kwargs)  # takes the options that are about the text
+        self._fill(prepared, table, if_exists, kwargs)
+
+    def _fill(
+        self,
+        prepared: list[Statement],
+        table: ParsedNamespaces,
+        if_exists: IfExists,
+        options: dict[str, Any],
+        how: str = "",
+    ) -> None:
+        """Fill a table with the result of the last statement; `how` stands behind INSERT INTO its name."""
+        exists = if_exists != "fail" and _own(self)._table_exists(table)
+        if exists and if_exists == "delete_rows":
+            self._refill(prepared, table, options, how)
+        elif exists and if_exists == "append":
+            self._last(prepared, f"INSERT INTO {table}{how}", options)
+        elif not exists:
+            self._last(prepared, f"CREATE TABLE {table} AS", options)
+        elif self.CREATE_OR_REPLACE:
+            self._last(prepared, f"CREATE OR REPLACE TABLE {table} AS", options)
+        else:
+            self._replace(prepared, table, options)
+
+    def _last(self, prepared: list[Statement], head: str, options: dict[str, Any]) -> None:
+        """Run the statements, the last of them behind other words."""
+        own = _own(self)
+        last = dataclasses.replace(prepared[-1], text=f"{head} {prepared[-1].text}")
+        own._run([*prepared[:-1], last], own._exhaust, options)
+
+    def _replace(self, prepared: list[Statement], table: ParsedNamespaces, options: dict[str, Any]) -> None:
+        """Put a new table in the place of one that the query may read: all of it, or nothing."""
+        stage = self._beside(table)
+        with self._together():
+            self._last(prepared, f"CREATE TABLE {stage} AS", options)
+            self._run_text(f"DROP TABLE {table}")
+            self._rename(stage, table)
+
+    def _rename(self, table: ParsedNamespaces, to: ParsedNamespaces) -> None:
+        """Rename a table within its schema."""
+        self._run_text(f"ALTER TABLE {table} RENAME TO {_own(self)._quote(str(to.name))}")
+
+    def _refill(
+        self, prepared: list[Statement], table: ParsedNamespaces, options: dict[str, Any], how: str
+    ) -> None:
+        """Replace the rows of a table by those of a query, which may read it: none is lost if it fails."""
+        stage = _own(self)._quote(_new_name())
+        self._last(prepared, f"CREATE TEMPORARY TABLE {stage} AS", options)
+        try:
+            with self._together():
+                self._run_text(f"DELETE FROM {table}")
+                self._run_text(f"INSERT INTO {table}{how} SELECT * FROM {stage}")
+        finally:
+            self._run_text(f"DROP TABLE {stage}")
+
+    @contextlib.contextmanager
+    def _together(self) -> Iterator[None]:
+        """Within this, statements are one transaction: the user's own, if one is open."""
+        own = _own(self)
+        if own._on_session(own._in_transaction):
+            yield
+        else:
+            with own.transaction():
+                yield
+
+    def _run_text(self, text: str) -> None:
+        own = _own(self)
+        own._run([Statement(text, ())], own._exhaust, {})
+
+    def _beside(self, table: ParsedNamespaces) -> ParsedNamespaces:
+        """A name that no table has, in the same schema."""
+        own = _own(self)
+        levels = [*table.as_dict().values()][:-1]
+        quoted = [own._quote(level) for level in levels if level is not None]
+        return own._parse_namespaces(own.NAMESPACE_SEPARATOR.join([*quoted, own._quote(_new_name())]))
+
+
+def _new_name() -> str:
+    return f"omniduct_{os.urandom(6).hex()}"
+
+
+def _own(filling: Filling) -> DatabaseClient:
+    return cast("DatabaseClient", filling)

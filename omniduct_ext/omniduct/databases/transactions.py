@@ -1,0 +1,142 @@
+"""Transactions: several statements that hold together or not at all."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, cast
+
+from omniduct.core import failures
+from omniduct.errors import DuctError, DuctStatementError
+
+if TYPE_CHECKING:
+    from omniduct.core.lifecycle import Lifecycle
+    from omniduct.databases.base import DatabaseClient
+
+__all__ = ["Transaction", "Transactions"]
+
+_BEGINS = frozenset({"BEGIN", "START"})
+_ENDS = frozenset({"COMMIT", "END", "ROLLBACK", "ABORT"})
+
+
+class Transactions:
+    """Keeps count of the session's transaction; a part of `DatabaseClient`."""
+
+    name: str
+    _life: Lifecycle
+    _in_transaction: Any
+    _transaction: Transaction | None = None
+    _begun: int | None = None
+    """The number of the connection on which a statement of the user began a transaction."""
+
+    def transaction(self) -> Transaction:
+        """A block whose statements are one transaction.
+
+        It is committed when the block ends, and rolled back when an exception ends it. Without it every
+        statement is committed by itself. It holds for all statements of the session; streams, and what
+        runs in the background, have connections of their own, and do not see what it has not committed.
+
+        Returns
+        -------
+        Transaction
+            To be used with ``with``.
+
+        Raises
+        ------
+        DuctStatementError
+            One is open already; or, in the block, it was rolled back or lost with its connection: nothing
+            more is run until the block ends.
+        """
+        return Transaction(cast("DatabaseClient", self))
+
+    def _check_transaction(self) -> None:
+        """Complain, before a statement runs, of a transaction that it can no longer be a part of."""
+        open_one, begun = self._transaction, self._begun
+        if open_one is not None:
+            open_one.check()
+        elif begun is not None and begun != self._life.connections:
+            self._begun = None
+            raise DuctStatementError(
+                f"{self.name}: the connection was lost, and with it the transaction that was open: what it "
+                "had done is rolled back. This statement was not run; the next one is outside of any "
+                "transaction"
+            )
+
+    def _note_transaction(self, statement: str) -> None:
+        """Note whether a statement that has run has begun or ended a transaction."""
+        word = statement[:9].upper().partition(" ")[0].rstrip(";\n\t")
+        if word in _BEGINS or word in _ENDS:
+            self._begun = self._life.connections if self._in_transaction() else None
+
+    def _transaction_undone(self) -> None:
+        """Note that the transaction was rolled back when a statement failed."""
+        self._begun = None
+        if self._transaction is not None:
+            self._transaction.undone = "a statement in it failed, and it was rolled back"
+
+    def _forget_transaction(self) -> None:
+        self._transaction = self._begun = None
+
+
+class Transaction:
+    """A block of statements that hold together: `DatabaseClient.transaction`."""
+
+    def __init__(self, client: DatabaseClient) -> None:
+        self._client = client
+        self._connection = 0
+        self.undone = ""
+
+    def check(self) -> None:
+        """Complain if a statement can no longer be a part of this."""
+        if not self.undone and self._connection != self._client._life.connections:
+            self.undone = "the connection was lost, and the service has rolled it back"
+        if self.undone:
+            raise self._refusal("This statement was not run; leave the block, and begin again")
+
+    def __enter__(self) -> DatabaseClient:
+        self._client._on_session(self._begin)
+        return self._client
+
+    def _begin(self) -> None:
+        client = self._client
+        if client._transaction is not None or client._in_transaction():
+            raise DuctStatementError(
+                f"{client.name}: a transaction is open already; commit it or roll it back before the next"
+            )
+        self._do(client._begin)
+        self._connection = client._life.connections
+        client._transaction = self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        client = self._client
+        try:
+            if not self.undone:
+                client._on_session(self._commit if error is None else self._roll_back)
+        except DuctError as failure:
+            if error is None:
+                raise
+            failures.log(client, "rolling back", failure)
+        finally:
+            client._transaction = None
+        if error is None and self.undone:
+            raise self._refusal("Nothing of it was kept")
+
+    def _refusal(self, then: str) -> DuctStatementError:
+        return DuctStatementError(f"{self._client.name}: the transaction is over: {self.undone}. {then}")
+
+    def _commit(self) -> None:
+        if self._client._in_transaction() is not False:  # else a statement of the block has ended it
+            self._do(self._client._commit)
+
+    def _roll_back(self) -> None:
+        if self._client._in_transaction() is not False:
+            self._do(self._client._rollback)
+
+    def _do(self, hook: Any) -> None:
+        try:
+            hook()
+            return
+        except Exception as error:
+            failure = self._client._failure(error, note=self._client._recovered(None))
+        raise failure
