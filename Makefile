@@ -4,7 +4,7 @@ PYTHON ?=
 ARGS ?=
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lab bench clean setup
+.PHONY: help demo test check lab bench clean setup services
 
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
@@ -13,7 +13,7 @@ demo: setup  ## run the quickstart notebook and print what it shows
 	@$(BIN)/python notebooks/run_demo.py
 
 # A worker for every core, up to four; the tests of one file share a worker, and with it the servers they start.
-test: check  ## run the checks, all tests and every docstring example (ARGS=... goes to pytest)
+test: services check  ## run the checks, all tests and every docstring example (ARGS=... goes to pytest)
 	$(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=loadfile $(ARGS)
 
 check: setup  ## check format, lint and types
@@ -33,3 +33,6 @@ clean:  ## remove what the other targets made
 
 setup:
 	@PYTHON="$(PYTHON)" .ci/setup
+
+services: setup
+	@.ci/services

@@ -1,0 +1,255 @@
+"""What the throwaway database servers have in common."""
+
+from __future__ import annotations
+
+import glob
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import pytest
+from tests.services.guard import Guard, have_ended, send, tree
+from tests.services.ports import LOOPBACK, Port
+
+PATIENCE = 30.0  # seconds
+
+Own = TypeVar("Own", bound="Server")
+
+
+def program(*names: str, package: str) -> str:
+    """Where a program is, by the first of its names that is found; a test without it is skipped."""
+    folders = [*os.get_exec_path(), *sorted(glob.glob("/usr/lib/postgresql/*/bin"))[::-1], "/usr/sbin"]
+    for name in names:
+        if found := shutil.which(name, path=os.pathsep.join(folders)):
+            return found
+    pytest.skip(f"{names[0]} is not installed (Debian: sudo apt-get install {package})")
+
+
+class Server(ABC):
+    """A server of this test run alone, on loopback; a context manager.
+
+    Parameters
+    ----------
+    **settings
+        The server's own settings, beside the usual ones. They can be changed later in `settings`, and hold
+        from the next `start`.
+
+    Attributes
+    ----------
+    host, port
+        Where it listens, from the first start to the end.
+    user, password, database
+        A plain user, and the database in which that user may do everything.
+    ADMIN, admin_password
+        A user who may do everything.
+    settings : dict
+        What was given.
+    """
+
+    PROTOCOL: str
+    ADMIN = "admin"
+    RUNNING: str  # a query of the statements that run, without the one that asks
+    USERS: str  # a query of the users of the connections, likewise
+    STOP: signal.Signals  # ends it in good order, whoever is connected
+
+    def __init__(self, **settings: str) -> None:
+        self.host = LOOPBACK
+        self.user, self.password = "alice", secrets.token_hex(8)
+        self.admin_password = secrets.token_hex(8)
+        self.database = "shop"
+        self.settings = dict(settings)
+        self._folder = Path()
+        self._port: Port | None = None
+        self._guard: Guard | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self: Own) -> Own:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def port(self) -> int:
+        """The port, the same after a stop and a start."""
+        assert self._port is not None, "it was never started"
+        return self._port.number
+
+    @property
+    def pid(self) -> int:
+        """The process id of the server, of the first of its processes."""
+        assert self._process is not None, "it does not run"
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its process is there, frozen or not."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start it, with the data it had; return when it answers."""
+        assert not self.is_running, "it runs already"
+        self.find_programs()
+        is_new = self._guard is None
+        if is_new:
+            self._make_folder()
+        try:
+            if is_new:
+                self.make_data()
+            self._process = self._launch(self.command())
+            self._await_login()
+            if is_new:
+                self.make_users()
+        except BaseException:
+            self.close()
+            raise
+
+    def stop(self, immediate: bool = False) -> None:
+        """Stop it. `immediate` is a crash: nobody is told, connections just break."""
+        if immediate:
+            self.freeze()  # so that it starts nothing meanwhile
+        else:
+            self.thaw()
+        processes = tree(self.pid)
+        send(processes if immediate else processes[:1], signal.SIGKILL if immediate else self.STOP)
+        assert have_ended(processes, PATIENCE), f"it did not stop:\n{self.log()}"
+        self._reap()
+
+    def freeze(self) -> None:
+        """Let all its processes stand still: connections stay, and get no answer."""
+        os.kill(self.pid, signal.SIGSTOP)  # first, as it then starts no more of them
+        send(tree(self.pid), signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on; no matter if it was not frozen."""
+        send(tree(self.pid), signal.SIGCONT)
+
+    def close(self) -> None:
+        """End it, and remove its data."""
+        guard, self._guard = self._guard, None
+        port, self._port = self._port, None
+        if guard is not None and port is not None:
+            guard.close()
+            port.close()
+        self._reap()
+
+    def log(self) -> str:
+        """The last lines that it printed."""
+        lines = self._log_file.read_text(errors="replace").splitlines() if self._log_file.exists() else []
+        return "\n".join(lines[-60:])
+
+    def admin(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run statements as the admin over a connection of its own; the rows of the last one."""
+        return self.ask(sql, self.ADMIN, self.admin_password, self.database)
+
+    def running(self, marker: str) -> list[str]:
+        """The statements with that text in them that run now."""
+        return [text for (text,) in self.admin(self.RUNNING) if text and marker in text]
+
+    def connections(self, user: str) -> int:
+        """How many connections a user has, without the one that asks."""
+        return sum(name == user for (name,) in self.admin(self.USERS))
+
+    @abstractmethod
+    def find_programs(self) -> None:
+        """Find the programs it needs, or skip the test."""
+
+    @abstractmethod
+    def make_data(self) -> None:
+        """Make the data folder, with the admin in it."""
+
+    @abstractmethod
+    def make_users(self) -> None:
+        """Make the plain user and the database, in a server that runs."""
+
+    @abstractmethod
+    def command(self) -> list[str]:
+        """The command that runs it."""
+
+    @abstractmethod
+    def ask(self, sql: str, user: str, password: str, database: str) -> list[tuple[Any, ...]]:
+        """Run statements over a connection of its own; the rows of the last one."""
+
+    @property
+    def home(self) -> Path:
+        """The folder for all it keeps, removed at the end."""
+        return self._folder
+
+    def run(self, *command: str | Path) -> None:
+        """Run a program to its end as the user that the server has."""
+        process = self._launch([str(word) for word in command])
+        assert process.wait(PATIENCE) == 0, f"{command[0]} failed:\n{self.log()}"
+
+    @property
+    def _log_file(self) -> Path:
+        return self._folder / "log"
+
+    def _make_folder(self) -> None:
+        folder = tempfile.mkdtemp(prefix=f"omniduct-{self.PROTOCOL}-")
+        self._folder = Path(folder).resolve()
+        self._guard = Guard(str(self._folder))
+        self._port = Port()
+        if _is_root():
+            shutil.chown(self._folder, *_unprivileged())
+
+    def _launch(self, command: list[str]) -> subprocess.Popen[bytes]:
+        """Start a process that ends with us, in the folder; these servers refuse to be run by root."""
+        assert self._guard is not None
+        # In a shared folder for temporary files, one MariaDB that starts removes those of another.
+        home = str(self._folder)
+        user, group = _unprivileged() if _is_root() else (None, None)
+        with self._log_file.open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=self._folder,
+                env={"PATH": os.environ["PATH"], "LC_ALL": "C", "HOME": home, "TMPDIR": home},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                user=user,
+                group=group,
+                extra_groups=[] if _is_root() else None,
+            )
+        self._guard.watch(process.pid)
+        return process
+
+    def _await_login(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self.ask("SELECT 1", self.ADMIN, self.admin_password, "")
+            except Exception as error:
+                late = time.monotonic() > deadline
+                if late or not self.is_running:
+                    why = f"no login within {PATIENCE:g} s" if late else "it ended"
+                    raise AssertionError(f"{self.PROTOCOL}: {why} ({error}):\n{self.log()}") from error
+                time.sleep(0.02)
+            else:
+                return
+
+    def _reap(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.wait(PATIENCE)
+
+
+def _is_root() -> bool:
+    return os.geteuid() == 0
+
+
+def _unprivileged() -> tuple[int, int]:
+    nobody = pwd.getpwnam("nobody")
+    return nobody.pw_uid, nobody.pw_gid
