@@ -27,12 +27,13 @@ __all__ = ["class_names", "duplicates", "find", "known", "register"]
 
 BUILT_IN = {
     "duckdb": "omniduct.databases.duckdb:DuckDBClient",
+    "postgresql": "omniduct.databases.postgresql:PostgreSQLClient",
     "localfs": "omniduct.filesystems.local:LocalFsClient",
 }
 """protocol -> "module:Class"; a new protocol is one line here."""
 
 NOT_YET = frozenset(
-    "druid exasol filesystem_cache firebird hiveserver2 mssql mysql neo4j oracle postgresql presto pyspark "
+    "druid exasol filesystem_cache firebird hiveserver2 mssql mysql neo4j oracle presto pyspark "
     "rest s3 snowflake sqlalchemy sqlite ssh ssh_cli ssh_paramiko sybase trino webhdfs".split()
 )
 """Protocols that configurations may name and this version does not speak."""

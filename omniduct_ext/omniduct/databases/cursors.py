@@ -23,6 +23,7 @@ __all__ = [
     "ArrowCursor",
     "DBAPICursor",
     "Source",
+    "Varying",
     "arrow_reader",
     "arrow_table",
     "check_size",
@@ -51,8 +52,24 @@ class DBAPICursor(Protocol):
         """The rows that are left."""
 
 
-# DBAPICursor, or Arrow data: pyarrow's own classes have no types.
+# DBAPICursor, Varying, or Arrow data: pyarrow's own classes have no types.
 Source = Any
+
+
+class Varying:
+    """An answer in tables, of which a column's type may change from one to the next.
+
+    Parameters
+    ----------
+    names : list of str
+        Of the columns.
+    tables : iterator of pyarrow.Table
+        Read once.
+    """
+
+    def __init__(self, names: list[str], tables: Iterator[pa.Table]) -> None:
+        self.names = names
+        self.tables = tables
 
 
 def _columns(source: DBAPICursor) -> Columns:
@@ -78,8 +95,31 @@ def arrow_table(source: Source) -> pa.Table:
     reader = _reader(source)
     if reader is not None:
         return reader.read_all()
+    if isinstance(source, Varying):
+        return _joined(list(source.tables), source.names)
     rows = source.fetchall() if source.description else []
     return _columns(source).table(rows)
+
+
+def _joined(tables: list[pa.Table], names: list[str]) -> pa.Table:
+    """Tables as one, each column of a type that holds all of its values."""
+    import pyarrow as pa
+
+    if not tables:
+        return pa.table([pa.array([], pa.string()) for _ in names], names=names)
+    columns = [_joined_column([table.column(n) for table in tables]) for n in range(len(names))]
+    return pa.Table.from_arrays(columns, names=names)
+
+
+def _joined_column(pieces: list[pa.ChunkedArray]) -> pa.ChunkedArray:
+    import pyarrow as pa
+
+    kinds = [piece.type for piece in pieces]
+    if all(kind == kinds[0] for kind in kinds):
+        return pa.chunked_array([chunk for piece in pieces for chunk in piece.chunks], kinds[0])
+    from omniduct.databases.inference import infer
+
+    return pa.chunked_array([infer([value for piece in pieces for value in pylist(piece)])])
 
 
 def arrow_reader(source: Source, batch_rows: int) -> pa.RecordBatchReader:
@@ -97,6 +137,11 @@ def arrow_reader(source: Source, batch_rows: int) -> pa.RecordBatchReader:
     reader = _reader(source)
     if reader is not None:
         return reader
+    if isinstance(source, Varying):
+        first = next(source.tables, None) or _joined([], source.names)
+        return pa.RecordBatchReader.from_batches(
+            first.schema, _batches_of(first.schema, chain([first], source.tables))
+        )
     columns = _columns(source)
     chunks = _row_chunks(source, check_size(batch_rows))
     first = columns.text_where_unknown(columns.table(next(chunks, [])))
@@ -119,6 +164,8 @@ def tables(source: Source) -> Iterator[pa.Table]:
     """A source as tables, as soon as its driver gives the rows; their types may differ (see `Columns`)."""
     import pyarrow as pa
 
+    if isinstance(source, Varying):
+        return source.tables
     reader = _reader(source)
     if reader is None:
         return map(_columns(source).table, _row_chunks(source, FETCH_ROWS))
@@ -127,10 +174,27 @@ def tables(source: Source) -> Iterator[pa.Table]:
 
 def pieces(source: Source, size: int) -> Iterator[pa.Table]:
     """A source as tables of exactly `size` rows; the last may have fewer."""
+    if isinstance(source, Varying):
+        return _pieces(source, check_size(size))
     reader = _reader(source)
     if reader is None:
         return map(_columns(source).table, _row_chunks(source, check_size(size)))
     return _rechunked(reader, check_size(size))
+
+
+def _pieces(source: Varying, size: int) -> Iterator[pa.Table]:
+    held: list[pa.Table] = []
+    count = 0
+    for table in source.tables:
+        while count + table.num_rows >= size:
+            taken = size - count
+            yield _joined([*held, table.slice(0, taken)], source.names)
+            held, count, table = [], 0, table.slice(taken)
+        if table.num_rows:
+            held.append(table)
+            count += table.num_rows
+    if held:
+        yield _joined(held, source.names)
 
 
 def _rechunked(reader: pa.RecordBatchReader, size: int) -> Iterator[pa.Table]:
@@ -162,6 +226,8 @@ def rows(source: Source) -> Iterator[tuple[Any, ...]]:
 
 def raw_rows(source: Source) -> Iterator[Any]:
     """A source's rows, those of a DB-API cursor as its driver gives them."""
+    if isinstance(source, Varying):
+        return chain.from_iterable(_tuples(batch) for table in source.tables for batch in _cut(table))
     reader = _reader(source)
     if reader is None:
         return chain.from_iterable(_row_chunks(source, FETCH_ROWS))
@@ -170,6 +236,8 @@ def raw_rows(source: Source) -> Iterator[Any]:
 
 def opened(source: Source) -> tuple[list[str], Source]:
     """The names of a source's columns before any row is read, and the source to read them from."""
+    if isinstance(source, Varying):
+        return source.names, source
     reader = _reader(source)
     return (_names(source), source) if reader is None else (list(reader.schema.names), reader)
 
@@ -219,6 +287,10 @@ def _row_chunks(cursor: DBAPICursor, size: int) -> Iterator[list[Sequence[Any]]]
             return
 
 
+def _cut(table: pa.Table) -> list[pa.RecordBatch]:
+    return list(table.to_batches(max_chunksize=CHUNK_ROWS))
+
+
 def _chunks(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
     for batch in reader:
         for start in range(0, batch.num_rows, CHUNK_ROWS):
@@ -246,6 +318,8 @@ class ArrowCursor:
     source : pyarrow.Table, pyarrow.RecordBatchReader, batches, or anything with ``__arrow_c_stream__``
         None for a statement without a result. A reader is read on as rows are fetched, so it must not
         share its connection with another.
+    rowcount : int
+        The rows that a statement without a result has changed, where that is known.
 
     Attributes
     ----------
@@ -269,13 +343,13 @@ class ArrowCursor:
 
     arraysize = 1
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, rowcount: int = -1) -> None:
         import pyarrow as pa
 
         reader = _reader(source)
         if reader is None:
             raise DuctArgumentError(f"ArrowCursor takes Arrow data, not a {type(source).__name__}")
-        self.rowcount: int = source.num_rows if isinstance(source, pa.Table) else -1
+        self.rowcount: int = source.num_rows if isinstance(source, pa.Table) else rowcount
         self._table = source if isinstance(source, pa.Table) else None  # while no row of it was taken
         self._reader = reader
         self._schema = reader.schema

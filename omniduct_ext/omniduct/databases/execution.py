@@ -157,6 +157,18 @@ class Execution(Transactions, DatabaseHooks, Duct):
 
     # The session
 
+    def _call(self, function: Callable[[], _Result]) -> _Result:
+        """Call what speaks to the driver by itself, on the session; its errors are for people."""
+
+        def call() -> _Result:
+            try:
+                return function()
+            except Exception as error:
+                failure = self._failure(error, note=self._recovered(None))
+            raise failure
+
+        return self._on_session(call)
+
     def _on_session(self, function: Callable[[], _Result], running: Running | None = None) -> _Result:
         running = running or Running(self.name)
         token = CURRENT.set(running)

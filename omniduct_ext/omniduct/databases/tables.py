@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from omniduct.databases.base import DatabaseClient
 
-__all__ = ["IfExists", "TableMethods"]
+__all__ = ["IfExists", "TableMethods", "literal"]
 
 _IF_EXISTS = ("fail", "replace", "append", "delete_rows")
 
@@ -169,7 +169,7 @@ class TableMethods(Filling):
         columns["table"] = "table_name"
         given = namespace.as_dict()
         return " AND ".join(
-            f"{columns[level]} = {_literal(value)}" for level, value in given.items() if value is not None
+            f"{columns[level]} = {literal(value)}" for level, value in given.items() if value is not None
         )
 
     def _ask(self, statement: str, **kwargs: Any) -> Any:
@@ -180,7 +180,8 @@ def _own(methods: TableMethods) -> DatabaseClient:
     return cast("DatabaseClient", methods)
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """A text as it is written in a statement."""
     return "'" + text.replace("'", "''") + "'"
 
 

@@ -93,7 +93,7 @@ class Transaction:
             raise self._refusal("This statement was not run; leave the block, and begin again")
 
     def __enter__(self) -> DatabaseClient:
-        self._client._on_session(self._begin)
+        self._client._call(self._begin)
         return self._client
 
     def _begin(self) -> None:
@@ -102,7 +102,7 @@ class Transaction:
             raise DuctStatementError(
                 f"{client.name}: a transaction is open already; commit it or roll it back before the next"
             )
-        self._do(client._begin)
+        client._begin()
         self._connection = client._life.connections
         client._transaction = self
 
@@ -112,7 +112,7 @@ class Transaction:
         client = self._client
         try:
             if not self.undone:
-                client._on_session(self._commit if error is None else self._roll_back)
+                client._call(self._commit if error is None else self._roll_back)
         except DuctError as failure:
             if error is None:
                 raise
@@ -127,16 +127,8 @@ class Transaction:
 
     def _commit(self) -> None:
         if self._client._in_transaction() is not False:  # else a statement of the block has ended it
-            self._do(self._client._commit)
+            self._client._commit()
 
     def _roll_back(self) -> None:
         if self._client._in_transaction() is not False:
-            self._do(self._client._rollback)
-
-    def _do(self, hook: Any) -> None:
-        try:
-            hook()
-            return
-        except Exception as error:
-            failure = self._client._failure(error, note=self._client._recovered(None))
-        raise failure
+            self._client._rollback()

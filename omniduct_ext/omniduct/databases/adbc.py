@@ -1,0 +1,133 @@
+"""A connection of an ADBC driver, that any thread may cancel, sever or close, whatever hangs on it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from omniduct.core import sockets
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Link"]
+
+_CANCEL_WAITS = 0.5  # seconds: a driver's cancel asks the service, which may be silent
+_CLOSE_WAITS = 1.0  # seconds that a severed call has to end
+
+
+class Link:
+    """One connection, and the reader that is open on it.
+
+    Parameters
+    ----------
+    connect : callable
+        Makes the ADBC connection (of `adbc_driver_manager.dbapi`).
+    port : int, optional
+        The port that it connects to, by which its socket is found.
+    """
+
+    def __init__(self, connect: Callable[[], Any], port: int | None) -> None:
+        self._connection, self._wire = sockets.connected(connect, port)
+        self._busy = threading.Lock()
+        self._cursor: Any = None
+        self._unread = False
+        self._cancelling: threading.Thread | None = None
+        self._ended = False
+
+    # Statements. One at a time: the next one ends the one before.
+
+    def cursor(self) -> Any:
+        """A new cursor of the driver; what was being read is given up."""
+        self.finish()
+        with self._busy:
+            self._cursor = self._connection.cursor()
+            self._unread = False
+            return self._cursor
+
+    def finish(self) -> None:
+        """Let go of the statement before; one that is not read to its end is cancelled first."""
+        cursor, self._cursor = self._cursor, None
+        if cursor is None:
+            return
+        with self._busy, contextlib.suppress(Exception):
+            if self._unread:
+                self._connection.adbc_cancel()  # else the driver reads on to the end by itself
+            cursor.close()
+
+    def read(self, reader: pa.RecordBatchReader) -> Any:
+        """The next batch of the open result; None after the last."""
+        with self._busy:
+            try:
+                return reader.read_next_batch()
+            except StopIteration:
+                self._unread = False
+                return None
+
+    def begin_reading(self) -> pa.RecordBatchReader:
+        """The result of the statement that was executed on the cursor."""
+        self._unread = True
+        return self._cursor.fetch_record_batch()
+
+    def call(self, function: Callable[[], Any]) -> Any:
+        """Call the driver."""
+        with self._busy:
+            return function()
+
+    def option(self, name: str) -> str:
+        """What the driver knows of the connection."""
+        return str(self._connection.adbc_connection.get_option(name))
+
+    # From any thread
+
+    def cancel(self) -> None:
+        """Cancel what runs, without waiting for a service that is silent."""
+        if self._cancelling is not None and self._cancelling.is_alive():
+            return
+        thread = threading.Thread(target=self._cancel, name="omniduct cancels", daemon=True)
+        self._cancelling = thread
+        thread.start()
+        thread.join(_CANCEL_WAITS)
+
+    def _cancel(self) -> None:
+        if not self._ended:
+            with contextlib.suppress(Exception):  # said again until the statement has ended
+                self._connection.adbc_cancel()
+
+    def is_cut(self) -> bool:
+        """Whether the far side has closed the connection; it is not while a statement runs."""
+        if not self._busy.acquire(blocking=False):
+            return False
+        try:
+            return not self._unread and self._wire.is_cut()
+        finally:
+            self._busy.release()
+
+    def close(self) -> None:
+        """Close the connection. A call that hangs on it gets an error, and closes it when it ends."""
+        if self._busy.acquire(timeout=0.05):
+            self._end()
+            return
+        self._wire.sever()
+        if self._busy.acquire(timeout=_CLOSE_WAITS):
+            self._end()
+
+    def _end(self) -> None:
+        self._ended = True
+        with contextlib.suppress(Exception):
+            try:
+                if self._cursor is not None:
+                    if self._unread:
+                        self._connection.adbc_cancel()
+                    self._cursor.close()
+            finally:
+                self._cursor = None
+                self._connection.close()
+                self._wire.close()
+        self._busy.release()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_busy") and not self._ended:
+            self.close()

@@ -1,0 +1,283 @@
+"""PostgreSQL's types in Arrow: what the driver gives, and what is made of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from omniduct.errors import DuctStatementError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Column", "columns_of"]
+
+_TYPE = b"POSTGRESQL:type"
+_TYPMOD = b"POSTGRESQL:typmod"
+
+
+@dataclass
+class Column:
+    """A column of an answer.
+
+    Parameters
+    ----------
+    name : str
+        As the statement names it.
+    kind : str
+        PostgreSQL's name of its type.
+    cast : str
+        What the statement must have behind it for the value to come whole, as ``::text``.
+    convert : callable, optional
+        Makes the Arrow array of the driver's.
+    varies : bool
+        Whether the type of one piece may differ from that of the next.
+    """
+
+    name: str
+    kind: str
+    cast: str = ""
+    convert: Callable[[Any], Any] | None = None
+    varies: bool = False
+
+    def whole(self, values: pa.ChunkedArray) -> pa.ChunkedArray:
+        """All of its values."""
+        return values if self.convert is None else self.convert(values)
+
+    def piece(self, values: pa.Array) -> pa.ChunkedArray:
+        """The next of its values."""
+        import pyarrow as pa
+
+        return self.whole(pa.chunked_array([values]))
+
+
+def columns_of(schema: pa.Schema) -> list[Column]:
+    """The columns of an answer that the driver describes with this schema."""
+    return [_column(field) for field in schema]
+
+
+def _column(field: pa.Field) -> Column:
+    import pyarrow as pa
+    from pyarrow import types
+
+    kind, arrow = _kind(field), field.type
+    if kind == "numeric":
+        return _numeric(field)
+    if kind in _CASTS:
+        return Column(field.name, kind, _CASTS[kind], _CONVERTERS.get(kind), varies=kind == "money")
+    if types.is_list(arrow):
+        return _array(field, kind)
+    if types.is_struct(arrow) or (_is_opaque(arrow) and arrow.storage_type == pa.binary()):
+        return Column(field.name, kind, "::text")
+    return Column(field.name, kind, convert=_CONVERTERS.get(kind, _plain if _is_opaque(arrow) else None))
+
+
+def _kind(field: pa.Field) -> str:
+    said = (field.metadata or {}).get(_TYPE)
+    return said.decode() if said else str(field.type)
+
+
+def _is_opaque(arrow: pa.DataType) -> bool:
+    return getattr(arrow, "extension_name", "") == "arrow.opaque"
+
+
+def _plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The values without an extension type that only names their origin."""
+    import pyarrow as pa
+
+    if not _is_opaque(values.type):
+        return values
+    return pa.chunked_array([chunk.storage for chunk in values.chunks], values.type.storage_type)
+
+
+# Numbers
+
+_DIGITS = 38
+
+
+def _numeric(field: pa.Field) -> Column:
+    declared = _declared((field.metadata or {}).get(_TYPMOD))
+    if declared is None:
+        return Column(field.name, "numeric", convert=_decimals, varies=True)
+    return Column(field.name, "numeric", convert=lambda values: _as_declared(values, *declared))
+
+
+def _declared(typmod: bytes | None) -> tuple[int, int] | None:
+    """Precision and scale of a numeric: see ``make_numeric_typmod`` in PostgreSQL's numeric.c."""
+    if typmod is None or int(typmod) < 4:
+        return None
+    packed = int(typmod) - 4
+    precision, scale = packed >> 16 & 0xFFFF, (packed & 0x7FF ^ 1024) - 1024
+    return (precision, scale) if 0 <= scale <= precision <= 2 * _DIGITS else None
+
+
+def _as_declared(values: pa.ChunkedArray, precision: int, scale: int) -> pa.ChunkedArray:
+    import pyarrow as pa
+
+    made = pa.decimal128 if precision <= _DIGITS else pa.decimal256
+    try:
+        return _plain(values).cast(made(precision, scale))
+    except pa.ArrowInvalid:  # NaN, which a declared numeric may hold
+        return _plain(values)
+
+
+def _decimals(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Numbers of any scale, with the most digits behind the point that one of them has."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    texts = _plain(values)
+    point = pc.find_substring(texts, ".")
+    behind = pc.subtract(pc.subtract(pc.binary_length(texts), point), 1)
+    scale = pc.max(pc.if_else(pc.less(point, 0), 0, behind)).as_py() or 0
+    for made, digits in ((pa.decimal128, _DIGITS), (pa.decimal256, 2 * _DIGITS)):
+        if scale <= digits:
+            try:
+                return texts.cast(made(digits, scale))
+            except pa.ArrowInvalid:
+                continue
+    return texts  # NaN, infinity, or more digits than Arrow has: as text they are whole
+
+
+# Moments. The driver moves the count from PostgreSQL's year 2000 to 1970, infinity's too, which wraps around.
+
+_INFINITE = {
+    "date": (2**31 - 1 + 10_957 - 2**32, -(2**31) + 10_957),
+    "timestamp": (2**63 - 1 + 946_684_800_000_000 - 2**64, -(2**63) + 946_684_800_000_000),
+}
+_INFINITE["timestamptz"] = _INFINITE["timestamp"]
+
+
+def _moments(kind: str) -> Callable[[Any], Any]:
+    """What makes infinity the last, and minus infinity the first moment that the type can hold."""
+    positive, negative = _INFINITE[kind]
+
+    def convert(values: pa.ChunkedArray) -> pa.ChunkedArray:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        counts = values.cast(pa.int32() if kind == "date" else pa.int64())
+        if (pc.min(counts).as_py() or 0) not in _INFINITE[kind]:
+            return values
+        width = 31 if kind == "date" else 63
+        last, first = (pa.scalar(sign * (2**width - 1), counts.type) for sign in (1, -1))
+        counts = pc.if_else(pc.equal(counts, positive), last, counts)
+        counts = pc.if_else(pc.equal(counts, negative), first, counts)
+        return counts.cast(values.type)
+
+    return convert
+
+
+_CASTS = {"money": "::numeric", "oid": "::bigint", "record": "::text", "xid": "::text::bigint"}
+_CONVERTERS: dict[str, Callable[[Any], Any]] = {
+    "money": _decimals,
+    **{kind: _moments(kind) for kind in _INFINITE},
+}
+
+
+# Arrays, which the driver gives without their dimensions: from text, as {1,NULL,{"a b"}}
+
+_ELEMENT = re.compile(r'"((?:[^"\\]|\\.)*)"|([{},])|([^{},"]+)')
+_BOUNDS = re.compile(r"^(?:\[[-\d]+:[-\d]+\])+=")
+
+
+def _array(field: pa.Field, kind: str) -> Column:
+    inner = _column(field.type.value_field)
+
+    def convert(values: pa.ChunkedArray) -> pa.ChunkedArray:
+        return _nested(values.to_pylist(), _text_to(field.type.value_type, inner))
+
+    return Column(field.name, kind, "::text", convert, varies=True)
+
+
+def _nested(texts: list[str | None], elements: Callable[[list[str | None]], Any]) -> pa.ChunkedArray:
+    """Lists as deep as the arrays are; as text where they are not all of one depth."""
+    import pyarrow as pa
+
+    parsed = [None if text is None else _parsed(text) for text in texts]
+    depths = {depth for value in parsed if value and (depth := _depth(value))}
+    if len(depths) > 1:
+        return pa.chunked_array([pa.array(texts, pa.string())])
+    depth = depths.pop() if depths else 1
+    return pa.chunked_array([_lists(parsed, depth, elements)])
+
+
+def _parsed(text: str) -> list[Any]:
+    """The lists and texts of an array, of which an empty one has no dimensions."""
+    whole: list[Any] = []
+    open_lists = [whole]
+    for quoted, mark, bare in _tokens(_BOUNDS.sub("", text)):
+        if mark == "{":
+            inner: list[Any] = []
+            open_lists[-1].append(inner)
+            open_lists.append(inner)
+        elif mark == "}":
+            open_lists.pop()
+        elif bare:
+            open_lists[-1].append(None if bare == "NULL" else bare)
+        elif not mark:
+            open_lists[-1].append(re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL))
+    return whole[0]  # type: ignore[no-any-return]
+
+
+def _tokens(text: str) -> Iterator[tuple[str, str, str]]:
+    for match in _ELEMENT.finditer(text):
+        yield match[1] or "", match[2] or "", match[3] or ""
+
+
+def _depth(value: list[Any]) -> int:
+    depth = 0
+    while isinstance(value, list) and value:
+        depth, value = depth + 1, value[0]
+    return depth
+
+
+def _lists(parsed: list[Any], depth: int, elements: Callable[[list[str | None]], Any]) -> pa.Array:
+    import pyarrow as pa
+
+    if depth == 0:
+        return elements(parsed)
+    offsets: list[int | None] = []
+    flat: list[Any] = []
+    for value in parsed:
+        offsets.append(None if value is None else len(flat))
+        flat.extend(value or ())
+    offsets.append(len(flat))
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), _lists(flat, depth - 1, elements))
+
+
+def _text_to(arrow: pa.DataType, inner: Column) -> Callable[[list[str | None]], Any]:
+    """What makes an Arrow array of elements of their texts; text is text where the type has no other way."""
+    import pyarrow as pa
+
+    def convert(texts: list[str | None]) -> pa.Array:
+        strings = pa.array(texts, pa.string())
+        try:
+            return _elements(strings, arrow, inner)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError, DuctStatementError):
+            return strings
+
+    return convert
+
+
+def _elements(strings: pa.Array, arrow: pa.DataType, inner: Column) -> pa.Array:
+    import pyarrow as pa
+    from pyarrow import types
+
+    if inner.kind == "numeric":
+        return _decimals(pa.chunked_array([strings])).combine_chunks()
+    if types.is_boolean(arrow):
+        return pa.compute.equal(strings, "t")
+    if types.is_binary(arrow):
+        values = [None if text is None else bytes.fromhex(text[2:]) for text in strings.to_pylist()]
+        return pa.array(values, pa.binary())
+    if getattr(arrow, "extension_name", "") == "arrow.uuid":
+        import uuid
+
+        values = [None if text is None else uuid.UUID(text).bytes for text in strings.to_pylist()]
+        return pa.ExtensionArray.from_storage(arrow, pa.array(values, pa.binary(16)))
+    if getattr(arrow, "extension_name", "") == "arrow.json":
+        return pa.ExtensionArray.from_storage(arrow, strings)
+    return strings.cast(arrow)
