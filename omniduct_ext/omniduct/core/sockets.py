@@ -34,16 +34,20 @@ class Wire:
     def __init__(self, handle: socket.socket | None) -> None:
         self._handle = handle
 
-    def is_cut(self) -> bool:
-        """Whether the far side has closed the connection, which nobody must be using now."""
+    def stirs(self) -> bool:
+        """Whether the far side has closed the connection, or said something that nobody had asked for.
+
+        A service says why before it closes a connection. Nobody must be using the connection now.
+        """
         if self._handle is None:
             return False
         try:
-            return self._handle.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+            self._handle.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False
         except OSError:
             return True
+        return True
 
     def sever(self) -> None:
         """End the connection: who waits for an answer on it gets an error at once."""

@@ -96,12 +96,12 @@ class Link:
             with contextlib.suppress(Exception):  # said again until the statement has ended
                 self._connection.adbc_cancel()
 
-    def is_cut(self) -> bool:
-        """Whether the far side has closed the connection; it is not while a statement runs."""
+    def stirs(self) -> bool:
+        """Whether the far side may have closed the connection; it has not while a statement runs."""
         if not self._busy.acquire(blocking=False):
             return False
         try:
-            return not self._unread and self._wire.is_cut()
+            return not self._unread and self._wire.stirs()
         finally:
             self._busy.release()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from omniduct.databases.namespaces import ParsedNamespaces
@@ -84,15 +84,11 @@ class Filling:
         finally:
             self._run_text(f"DROP TABLE {stage}")
 
-    @contextlib.contextmanager
-    def _together(self) -> Iterator[None]:
+    def _together(self) -> AbstractContextManager[object]:
         """Within this, statements are one transaction: the user's own, if one is open."""
         own = _own(self)
-        if own._on_session(own._in_transaction):
-            yield
-        else:
-            with own.transaction():
-                yield
+        is_open = own._transaction is not None or own._on_session(own._in_transaction)
+        return contextlib.nullcontext() if is_open else own.transaction()
 
     def _run_text(self, text: str) -> None:
         own = _own(self)

@@ -149,7 +149,7 @@ class PostgreSQLClient(PostgreSQLTables, DatabaseClient):
 
     def _is_connected(self) -> bool:
         link = self._link
-        if link is None or link.is_cut():
+        if link is None:
             return False
         link.command("SELECT 1")
         return True
@@ -168,7 +168,7 @@ class PostgreSQLClient(PostgreSQLTables, DatabaseClient):
 
     def _is_cut(self) -> bool:
         link = self._link
-        return link is not None and link.is_cut()
+        return link is not None and link.stirs()
 
     def _is_answering(self, timeout: float) -> bool:
         link = self._new_link(timeout)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omniduct.databases.values import pylist
 from omniduct.errors import DuctArgumentError
@@ -13,7 +13,7 @@ from omniduct.errors import DuctArgumentError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Target", "column_type", "fitted"]
+__all__ = ["Target", "column_type", "fitted", "sendable"]
 
 
 @dataclass(frozen=True)
@@ -247,3 +247,33 @@ def _offsets(chunk: pa.ListArray) -> pa.Array:
         return chunk.offsets
     ends = zip(chunk.offsets.to_pylist(), [*chunk.is_null().to_pylist(), False], strict=True)
     return pa.array([None if is_null else at for at, is_null in ends], pa.int32())
+
+
+def sendable(rows: pa.Table) -> pa.Table:
+    """The rows with what only the server can read as text: arrays of several dimensions."""
+    import pyarrow as pa
+
+    columns = [_as_literals(column) if _is_deep(column.type) else column for column in rows.columns]
+    return pa.Table.from_arrays(columns, names=rows.column_names)
+
+
+def _is_deep(arrow: pa.DataType) -> bool:
+    return _is_list(arrow) and _is_list(arrow.value_type)
+
+
+def _as_literals(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    import pyarrow as pa
+
+    texts = [None if value is None else _literal(value) for value in pylist(column)]
+    return pa.chunked_array([pa.array(texts, pa.string())])
+
+
+def _literal(value: Any) -> str:
+    """A value within an array, as the server writes it: {{1,NULL},{"a b","c"}}."""
+    if isinstance(value, list):
+        return "{" + ",".join(map(_literal, value)) + "}"
+    if value is None:
+        return "NULL"
+    text = f"\\x{value.hex()}" if isinstance(value, bytes) else str(value)
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

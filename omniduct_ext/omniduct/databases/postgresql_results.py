@@ -7,6 +7,7 @@ one with such columns is wrapped.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from omniduct.databases.incoming import arrow_of
 from omniduct.databases.namespaces import ParsedNamespaces
-from omniduct.databases.postgresql_ingest import Target, column_type, fitted
+from omniduct.databases.postgresql_ingest import Target, column_type, fitted, sendable
 from omniduct.databases.tables import IfExists, TableMethods, literal
 from omniduct.errors import DuctArgumentError, DuctStatementError
 
@@ -119,10 +119,10 @@ class PostgreSQLTables(TableMethods):
                     "'delete_rows' says what to do with it"
                 )
             if not exists:
-                self._ingest(rows, self._created(rows, table))
+                self._append(rows, self._created(rows, table))
             elif if_exists == "replace":
                 stage = self._beside(table)
-                self._ingest(rows, self._created(rows, stage))
+                self._append(rows, self._created(rows, stage))
                 self._run_text(f"DROP TABLE {table}")
                 self._rename(stage, table)
             else:
@@ -171,7 +171,9 @@ class PostgreSQLTables(TableMethods):
             self._ingest(direct, target)
             return
         stage = own._parse_namespaces(own._quote(f"omniduct_{os.urandom(6).hex()}"))
-        self._ingest(rows, self._created(rows, stage, "TEMPORARY "))
+        sent = sendable(rows)
+        staged = self._created(sent, stage, "TEMPORARY ")
+        self._ingest(cast("pa.Table", fitted(sent, staged, own.name)), staged)
         names = [own._quote(name) for name in rows.column_names]
         casts = [f"CAST({own._quote(name)} AS {target.columns[name][1]})" for name in rows.column_names]
         place = f"{own._quote(target.schema)}.{own._quote(target.name)}"
@@ -181,8 +183,6 @@ class PostgreSQLTables(TableMethods):
     def _ingest(self, rows: pa.Table, target: Target) -> None:
         """Copy rows of a table's own types into it."""
         own = self._own
-        fitting = fitted(rows, target, own.name)
-        assert fitting is not None, "a table made for these rows takes them"
         where: dict[str, Any] = {"temporary": True}
         if not target.temporary:
             where = {"db_schema_name": target.schema}
@@ -190,6 +190,6 @@ class PostgreSQLTables(TableMethods):
         def copy() -> None:
             link = own._on(None)
             cursor = link.cursor()
-            link.call(lambda: cursor.adbc_ingest(target.name, fitting, mode="append", **where))
+            link.call(lambda: cursor.adbc_ingest(target.name, rows, mode="append", **where))
 
         own._call(copy)

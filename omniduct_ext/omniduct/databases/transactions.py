@@ -93,8 +93,13 @@ class Transaction:
             raise self._refusal("This statement was not run; leave the block, and begin again")
 
     def __enter__(self) -> DatabaseClient:
-        self._client._call(self._begin)
-        return self._client
+        try:
+            self._client._call(self._begin)
+            return self._client
+        except BaseException:
+            if self._client._transaction is self:  # it had begun when the person interrupted
+                self._close(commits=False)
+            raise
 
     def _begin(self) -> None:
         client = self._client
@@ -109,18 +114,30 @@ class Transaction:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        client = self._client
-        try:
-            if not self.undone:
-                client._call(self._commit if error is None else self._roll_back)
-        except DuctError as failure:
-            if error is None:
-                raise
-            failures.log(client, "rolling back", failure)
-        finally:
-            client._transaction = None
+        self._close(commits=error is None)
         if error is None and self.undone:
             raise self._refusal("Nothing of it was kept")
+
+    def _close(self, commits: bool) -> None:
+        try:
+            if not self.undone:
+                self._end(commits)
+        finally:
+            self._client._transaction = None
+
+    def _end(self, commits: bool) -> None:
+        client = self._client
+        if commits:
+            try:
+                client._call(self._commit)
+                return
+            except BaseException:
+                self._end(commits=False)
+                raise
+        try:
+            client._call(self._roll_back)
+        except DuctError as failure:  # with its connection the transaction goes too
+            failures.log(client, "rolling back", failure)
 
     def _refusal(self, then: str) -> DuctStatementError:
         return DuctStatementError(f"{self._client.name}: the transaction is over: {self.undone}. {then}")
