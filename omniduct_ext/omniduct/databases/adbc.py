@@ -33,6 +33,7 @@ class Link:
         self._connection, self._wire = sockets.connected(connect, port)
         self._busy = threading.Lock()
         self._cursor: Any = None
+        self._reader: pa.RecordBatchReader | None = None
         self._unread = False
         self._cancelling: threading.Thread | None = None
         self._ended = False
@@ -49,13 +50,21 @@ class Link:
 
     def finish(self) -> None:
         """Let go of the statement before; one that is not read to its end is cancelled first."""
+        if self._cursor is not None:
+            with self._busy:
+                self._let_go()
+
+    def _let_go(self) -> None:
         cursor, self._cursor = self._cursor, None
-        if cursor is None:
-            return
-        with self._busy, contextlib.suppress(Exception):
+        reader, self._reader = self._reader, None
+        with contextlib.suppress(Exception):  # of the statement, which has been told of
             if self._unread:
                 self._connection.adbc_cancel()  # else the driver reads on to the end by itself
-            cursor.close()
+            if reader is not None:
+                reader.close()  # it would keep the connection open
+        with contextlib.suppress(Exception):
+            if cursor is not None:
+                cursor.close()
 
     def read(self, reader: pa.RecordBatchReader) -> Any:
         """The next batch of the open result; None after the last."""
@@ -69,7 +78,8 @@ class Link:
     def begin_reading(self) -> pa.RecordBatchReader:
         """The result of the statement that was executed on the cursor."""
         self._unread = True
-        return self._cursor.fetch_record_batch()
+        self._reader = self._cursor.fetch_record_batch()
+        return self._reader
 
     def call(self, function: Callable[[], Any]) -> Any:
         """Call the driver."""
@@ -116,16 +126,10 @@ class Link:
 
     def _end(self) -> None:
         self._ended = True
-        with contextlib.suppress(Exception):
-            try:
-                if self._cursor is not None:
-                    if self._unread:
-                        self._connection.adbc_cancel()
-                    self._cursor.close()
-            finally:
-                self._cursor = None
-                self._connection.close()
-                self._wire.close()
+        self._let_go()
+        with contextlib.suppress(Exception):  # the link may be gone
+            self._connection.close()
+        self._wire.close()
         self._busy.release()
 
     def __del__(self) -> None:

@@ -71,7 +71,7 @@ class PostgreSQLClient(PostgreSQLTables, DatabaseClient):
         further = dict((engine_opts or {}).get("connect_args") or {})
         self.connection_options = {**further, **(connection_options or {})}
         pool = {name: value for name, value in (engine_opts or {}).items() if name != "connect_args"}
-        ignored = [name for name, value in {"dialect": dialect, "driver": driver, **pool}.items() if value]
+        ignored = [name for name, value in {"driver": driver, **pool}.items() if value]
         if ignored:
             warnings.warn(
                 f"{self.name}: {', '.join(ignored)} has no effect on the protocol postgresql, which needs no "

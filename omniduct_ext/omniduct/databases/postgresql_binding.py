@@ -56,10 +56,12 @@ def _array(value: Any, field: pa.Field | None, number: int) -> tuple[pa.Array, s
 
     kind = "" if field is None else (field.metadata or {}).get(_TYPE, b"").decode()
     arrow = None if field is None else _storage(field.type)
+    if kind in ("json", "jsonb") and value is not None:
+        return pa.array([value if isinstance(value, str) else json.dumps(value)]), kind
     if isinstance(value, str) and kind and kind not in _TEXTS and not _reads(arrow):
         return pa.array([value], pa.string()), kind
     if arrow is not None and (kind not in _TEXTS or value is None or isinstance(value, (dict, list))):
-        made = _as_expected(value, arrow, kind)
+        made = _as_expected(value, arrow)
         if made is not None:
             return made, ""
     return _natural(value, number), ""
@@ -82,15 +84,12 @@ def _reads(arrow: pa.DataType | None) -> bool:
     )
 
 
-def _as_expected(value: Any, arrow: pa.DataType, kind: str) -> pa.Array | None:
+def _as_expected(value: Any, arrow: pa.DataType) -> pa.Array | None:
     """The value in the type that the server expects; None where it would not be the same value."""
     import decimal
 
     import pyarrow as pa
 
-    if kind in ("json", "jsonb") and value is not None:
-        text = value if isinstance(value, str) else json.dumps(value)
-        return pa.ExtensionArray.from_storage(pa.json_(pa.string()), pa.array([text]))
     if pa.types.is_decimal(arrow) and isinstance(value, (int, decimal.Decimal)):
         return pa.array([decimal.Decimal(value)])
     try:
