@@ -211,20 +211,23 @@ class Execution(Transactions, DatabaseHooks, Duct):
 
     def _give_up_session(self, session: Session, fault: str) -> None:
         """Leave a session whose statement does not end, and say what was lost with it."""
+        silent = bool(fault)
+        then = "a new session was opened, without the former's temporary tables and settings"
         with shielded():
             try:
+                if not fault:
+                    self._replace_connection()
+            except DuctError as error:
+                fault, then = str(error), "the next use connects anew"
+            finally:
                 if fault:
                     self._life.lose(fault)
-                else:
-                    self._replace_connection()
-            finally:
                 self._session = None  # only now: one on the former connection would find it busy
                 session.retire()
-        if not fault:
+        if not silent:
             tell(
                 f"{self.name}: the statement had not ended when you interrupted again. It goes on being "
-                "cancelled in the background; a new session was opened, without the former's temporary "
-                "tables and settings"
+                f"cancelled in the background; {then}"
             )
 
     # Life-cycle
