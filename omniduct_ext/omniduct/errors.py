@@ -101,6 +101,9 @@ class DuctArgumentError(DuctConfigError, TypeError):
 class DuctStatementError(DuctError):
     """The service refused a statement, or its answer cannot be had."""
 
+    cancelled = False
+    """Whether it was cancelled, by `cancel` or because the duct was disconnected."""
+
 
 class DuctTemplateError(DuctError):
     """A template cannot be rendered, or a value cannot be bound."""

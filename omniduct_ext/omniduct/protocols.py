@@ -27,14 +27,23 @@ __all__ = ["class_names", "duplicates", "find", "known", "register"]
 
 BUILT_IN = {
     "duckdb": "omniduct.databases.duckdb:DuckDBClient",
-    "postgresql": "omniduct.databases.postgresql:PostgreSQLClient",
+    "firebird": "omniduct.databases.sqlalchemy:SQLAlchemyClient",
     "localfs": "omniduct.filesystems.local:LocalFsClient",
+    "mariadb": "omniduct.databases.mysql:MySQLClient",
+    "mssql": "omniduct.databases.sqlalchemy:SQLAlchemyClient",
+    "mysql": "omniduct.databases.mysql:MySQLClient",
+    "oracle": "omniduct.databases.sqlalchemy:SQLAlchemyClient",
+    "postgresql": "omniduct.databases.postgresql:PostgreSQLClient",
+    "snowflake": "omniduct.databases.sqlalchemy:SQLAlchemyClient",
+    "sqlalchemy": "omniduct.databases.sqlalchemy:SQLAlchemyClient",
+    "sqlite": "omniduct.databases.sqlite:SQLiteClient",
+    "sybase": "omniduct.databases.sqlalchemy:SQLAlchemyClient",
 }
 """protocol -> "module:Class"; a new protocol is one line here."""
 
 NOT_YET = frozenset(
-    "druid exasol filesystem_cache firebird hiveserver2 mssql mysql neo4j oracle presto pyspark "
-    "rest s3 snowflake sqlalchemy sqlite ssh ssh_cli ssh_paramiko sybase trino webhdfs".split()
+    "druid exasol filesystem_cache hiveserver2 neo4j presto pyspark rest s3 ssh ssh_cli ssh_paramiko trino "
+    "webhdfs".split()
 )
 """Protocols that configurations may name and this version does not speak."""
 

@@ -476,6 +476,7 @@ def test_a_missing_driver_is_said_with_what_to_install(
     monkeypatch.setitem(sys.modules, case.dialect.driver, None)
     error = fails(DuctDriverMissing, lambda: case.duct().query("SELECT 1"))
     assert str(error).endswith(f"pip install 'omniduct-ext[{case.dialect.protocol}]'")
+    monkeypatch.undo()
     note("missing driver", error)
 
 

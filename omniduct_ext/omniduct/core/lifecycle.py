@@ -15,7 +15,7 @@ from omniduct.errors import DuctAuthenticationError, DuctConnectionError, DuctEr
 if TYPE_CHECKING:
     from omniduct.core.status import DuctStatus
 
-__all__ = ["CONNECTED", "CONNECTING", "DISCONNECTED", "FAILED", "LOST", "Lifecycle"]
+__all__ = ["CONNECTED", "CONNECTING", "DISCONNECTED", "FAILED", "LOST", "Lifecycle", "twin"]
 
 DISCONNECTED = "disconnected"
 CONNECTING = "connecting"
@@ -54,21 +54,23 @@ class _Attempt:
     def own_failure(self) -> DuctError:
         """An exception of the caller's own, chained to the one cause: threads do not share tracebacks."""
         assert self.failure is not None
-        own = _twin(self.failure)
-        own.__cause__ = self.failure.__cause__
-        return own
+        return twin(self.failure)
 
 
-def _twin(error: DuctError) -> DuctError:
-    """Another exception that says the same, made without the constructor: a third party's may need more."""
+def twin(error: DuctError) -> DuctError:
+    """Another exception that says the same and has the same cause.
+
+    It is made without the constructor: a third party's may need more.
+    """
     kind = type(error)
     try:
-        twin = kind.__new__(kind, *error.args)
-        twin.__dict__.update(error.__dict__)
+        other = kind.__new__(kind, *error.args)
+        other.__dict__.update(error.__dict__)
     except Exception:
         plain = DuctAuthenticationError if isinstance(error, DuctAuthenticationError) else DuctConnectionError
-        return plain(str(error))
-    return twin
+        other = plain(str(error))
+    other.__cause__ = error.__cause__
+    return other
 
 
 class Lifecycle:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from omniduct.databases import explaining, streaming
+from omniduct.databases.background import Background
+from omniduct.databases.cursors import ArrowCursor, arrow_table
 from omniduct.databases.execution import Execution
 from omniduct.databases.hooks import BATCH_ROWS
 from omniduct.databases.magics import DatabaseMagics
@@ -15,9 +17,12 @@ from omniduct.databases.progress import counted
 from omniduct.databases.rendering import TemplateMethods
 from omniduct.databases.results import CURSOR_FORMATTERS, Formatter, formatter
 from omniduct.databases.running import Session
+from omniduct.databases.statements import Statement
+from omniduct.databases.streaming import Beside
 from omniduct.databases.tables import TableMethods
 from omniduct.databases.templates import Templates
 from omniduct.duct import Duct
+from omniduct.errors import DuctArgumentError
 
 __all__ = ["BATCH_ROWS", "DatabaseClient"]
 
@@ -43,14 +48,17 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Execution):
     answer_timeout : float, optional
         Seconds that the service may stay silent while a statement runs, before it is taken for dead. It
         is asked beside the statement, which itself may take as long as it likes. None waits for ever.
+    progress : bool
+        Whether a statement that takes more than a second shows a line that says how far it is: in a
+        notebook and in a terminal, and nowhere else.
     **kwargs
         The arguments of `omniduct.Duct`.
 
     Notes
     -----
     A database has one session, on which statements run one at a time, in order: temporary tables and
-    settings last as long as it does. Streams run beside it where the driver has sibling connections,
-    and do not see these.
+    settings last as long as it does. Streams, and what runs in the background, run beside it where the
+    driver has sibling connections: they see neither these nor what a transaction has not committed.
     """
 
     DUCT_TYPE = Duct.Type.DATABASE
@@ -69,6 +77,7 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Execution):
         default_format_opts: dict[str, Any] | None = None,
         templating: bool = True,
         answer_timeout: float | None = 45.0,
+        progress: bool = True,
         **kwargs: Any,
     ) -> None:
         # what is no mapping is left for the check of all arguments to name
@@ -77,9 +86,10 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Execution):
         self.default_format_opts = _own_mapping(default_format_opts)
         self.templating = templating
         self.answer_timeout = answer_timeout
+        self.progress = progress
         owner = str(kwargs.get("name") or type(self).__name__)
         self._templates = Templates(templates if isinstance(templates, Mapping) else None, owner)
-        self._streams: weakref.WeakSet[streaming.Beside] = weakref.WeakSet()
+        self._streams: weakref.WeakSet[Beside] = weakref.WeakSet()
         self._session: Session | None = None
         super().__init__(**kwargs)
 
@@ -92,6 +102,7 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Execution):
             "default_format_opts": dict(self.default_format_opts),
             "templating": self.templating,
             "answer_timeout": self.answer_timeout,
+            "progress": self.progress,
         }
 
     # Names
@@ -147,6 +158,8 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Execution):
         wait: bool = True,
         cursor: Any = None,
         session_properties: dict[str, Any] | None = None,
+        *,
+        background: bool = False,
         **kwargs: Any,
     ) -> Any:
         """Run a statement, or several parted by ``;``.
@@ -161,6 +174,8 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Execution):
             The driver's cursor to run it on.
         session_properties : dict, optional
             Settings for this statement.
+        background : bool
+            Whether to return at once, with a `Background` whose `result` is the cursor.
         **kwargs
             `template`, `context`, and what the protocol takes.
 
@@ -176,6 +191,8 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Execution):
         """
         options = {"wait": wait, "cursor": cursor, "session_properties": session_properties}
         prepared = self._statements(statement, kwargs)
+        if background:
+            return self._begin_beside(prepared, self._hand_out_whole, {**options, **kwargs})
         return self._run(prepared, self._hand_out, {**options, **kwargs})
 
     def query(
@@ -184,6 +201,8 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Execution):
         format: str | None = None,
         format_opts: dict[str, Any] | None = None,
         use_cache: bool = True,
+        *,
+        background: bool = False,
         **kwargs: Any,
     ) -> Any:
         """Run a statement, or several, and return the whole result of the last.
@@ -198,6 +217,9 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Execution):
             Options of the format.
         use_cache : bool
             Whether the cache may answer, where there is one.
+        background : bool
+            Whether to return at once, with a `Background` whose `result` is what is returned otherwise.
+            It has a connection of its own, where the driver has such.
         **kwargs
             `template`, `context`, and what the protocol takes.
 
@@ -208,6 +230,8 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Execution):
         """
         chosen = self._formatter(format, format_opts)
         prepared = self._statements(statement, kwargs)
+        if background:
+            return self._begin_beside(prepared, lambda cursor: self._dump_whole(cursor, chosen), kwargs)
         return self._run(prepared, lambda cursor: self._dump(cursor, chosen), kwargs)
 
     def stream(
@@ -234,8 +258,15 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Execution):
         return streaming.Stream(self, self._statements(statement, kwargs), chosen, batch, kwargs)
 
     def stream_to_file(
-        self, statement: str, file: Any, format: str = "csv", fs: Any = None, **kwargs: Any
-    ) -> None:
+        self,
+        statement: str,
+        file: Any,
+        format: str = "csv",
+        fs: Any = None,
+        *,
+        background: bool = False,
+        **kwargs: Any,
+    ) -> Background | None:
         """Run a statement and write its result to a file, in flat memory.
 
         Parameters
@@ -246,12 +277,23 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Execution):
             csv, hive or parquet.
         fs : FileSystemClient, optional
             The filesystem that `file` is on.
+        background : bool
+            Whether to return at once, with a `Background`.
         **kwargs
             `format_opts`, `template`, `context`, and what the protocol takes.
         """
         chosen = self._formatter(format, kwargs.pop("format_opts", None))
         chosen.check_writable()
-        streaming.write(self, self._statements(statement, kwargs), chosen, file, fs, kwargs)
+        prepared = self._statements(statement, kwargs)
+        options = self._options_now(kwargs) if background else kwargs
+
+        def write(beside: Beside) -> None:
+            streaming.write(beside, prepared, chosen, file, fs, options)
+
+        if background:
+            return Background(self, prepared[-1].text, write)
+        write(Beside(self, prepared[-1].text))
+        return None
 
     def execute_from_file(self, file: Any, fs: Any = None, **kwargs: Any) -> Any:
         """Run the statements of a file: `execute`."""
@@ -269,6 +311,31 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Execution):
         if chosen.NAME == "raw":
             return self._hand_out(cursor)
         return None if self._cursor_empty(cursor) else chosen.dump(counted(self._whole(cursor)))
+
+    # In the background, where the connection is closed when the statement has ended
+
+    def _begin_beside(
+        self, prepared: list[Statement], finish: Callable[[Any], Any], options: dict[str, Any]
+    ) -> Background:
+        if options.get("cursor") is not None:
+            raise DuctArgumentError(
+                f"{self.name}: what runs in the background has a connection of its own, and takes no cursor"
+            )
+        now = self._options_now(options)
+        return Background(self, prepared[-1].text, lambda beside: beside.run(prepared, finish, now))
+
+    def _options_now(self, options: dict[str, Any]) -> dict[str, Any]:
+        """The options of a statement that runs later, with what they mean at this moment."""
+        return options
+
+    def _hand_out_whole(self, cursor: Any) -> Any:
+        given = self._hand_out(cursor)
+        if given is not cursor or self._cursor_empty(cursor):
+            return given
+        return ArrowCursor(arrow_table(counted(self._whole(cursor))))
+
+    def _dump_whole(self, cursor: Any, chosen: Formatter) -> Any:
+        return self._hand_out_whole(cursor) if chosen.NAME == "raw" else self._dump(cursor, chosen)
 
     def _near_names(self, explained: explaining.Explanation, statement: str) -> str:
         """The names of the catalog that are nearly the one that is missing."""

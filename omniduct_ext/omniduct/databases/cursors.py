@@ -23,6 +23,7 @@ __all__ = [
     "ArrowCursor",
     "DBAPICursor",
     "Source",
+    "TypedCursor",
     "Varying",
     "arrow_reader",
     "arrow_table",
@@ -72,10 +73,28 @@ class Varying:
         self.tables = tables
 
 
+class TypedCursor:
+    """A DB-API cursor whose columns have Arrow types, as far as its driver says them.
+
+    Parameters
+    ----------
+    cursor : DBAPICursor
+        The driver's cursor.
+    types : list of pyarrow.DataType
+        One a column, or None where the values decide. Values that do not fit decide too.
+    """
+
+    def __init__(self, cursor: DBAPICursor, types: Sequence[pa.DataType | None]) -> None:
+        self.arrow_types = types
+        self.description = cursor.description
+        self.fetchmany = cursor.fetchmany
+        self.fetchall = cursor.fetchall
+
+
 def _columns(source: DBAPICursor) -> Columns:
     from omniduct.databases.inference import Columns  # most drivers have Arrow, and no need of it
 
-    return Columns(_names(source))
+    return Columns(_names(source), getattr(source, "arrow_types", None))
 
 
 def arrow_table(source: Source) -> pa.Table:
@@ -134,14 +153,14 @@ def arrow_reader(source: Source, batch_rows: int) -> pa.RecordBatchReader:
     """
     import pyarrow as pa
 
-    reader = _reader(source)
-    if reader is not None:
-        return reader
     if isinstance(source, Varying):
         first = next(source.tables, None) or _joined([], source.names)
         return pa.RecordBatchReader.from_batches(
             first.schema, _batches_of(first.schema, chain([first], source.tables))
         )
+    reader = _reader(source)
+    if reader is not None:
+        return reader
     columns = _columns(source)
     chunks = _row_chunks(source, check_size(batch_rows))
     first = columns.text_where_unknown(columns.table(next(chunks, [])))

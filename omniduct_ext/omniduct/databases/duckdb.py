@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from omniduct.databases import statements
 from omniduct.databases.base import BATCH_ROWS, DatabaseClient
 from omniduct.databases.cursors import ArrowCursor
+from omniduct.databases.incoming import arrow_of
 from omniduct.databases.namespaces import ParsedNamespaces
+from omniduct.databases.progress import Progress
 from omniduct.databases.running import shielded
 from omniduct.databases.statements import Statement, Tokenizer
 from omniduct.databases.tables import IfExists
@@ -102,7 +104,8 @@ class DuckDBClient(DatabaseClient):
     def _session_connection(self) -> duckdb.DuckDBPyConnection:
         assert self._root is not None
         connection = self._root.cursor()
-        connection.execute("SET enable_progress_bar = false")  # it would print by itself
+        connection.execute("SET enable_progress_bar = true")  # else it counts nothing
+        connection.execute("SET enable_progress_bar_print = false")
         connection.execute("SET arrow_lossless_conversion = true")  # UHUGEINT, TIMETZ and UUID come whole
         self._apply(self.session_properties, connection)
         return connection
@@ -184,6 +187,14 @@ class DuckDBClient(DatabaseClient):
         if connection is not None:
             connection.interrupt()
 
+    def _progress(self, cursor: Any) -> Progress | None:
+        connection = cursor or self._connection
+        done = 0.0 if connection is None else connection.query_progress()
+        return Progress(done / 100) if done > 0 else None  # 0 or -1 for what it cannot tell
+
+    def _options_now(self, options: dict[str, Any]) -> dict[str, Any]:
+        return {**options, "frames": {**_names(None), **(options.get("frames") or {})}}
+
     def _session_handle(self) -> duckdb.DuckDBPyConnection | None:
         return self._connection
 
@@ -259,6 +270,8 @@ class DuckDBClient(DatabaseClient):
         self, df: Any, table: ParsedNamespaces, if_exists: IfExists, **kwargs: Any
     ) -> None:
         self._check_options(kwargs)
+        if type(df).__module__.partition(".")[0] == "pandas":
+            df = arrow_of(df, self.name)  # DuckDB makes text of intervals, and of all it does not know
         frame = f"omniduct_{os.urandom(6).hex()}"  # no table has this name, which would come first
         query = Statement(f"SELECT * FROM {frame}", ())
         self._fill([query], table, if_exists, {**kwargs, "frames": {frame: df}}, how=" BY NAME")
@@ -311,9 +324,11 @@ def _says_nothing(connection: Any, statement: str, relation: duckdb.DuckDBPyRela
 
     if relation.columns not in (["Success"], ["Count"]):
         return False
-    kind = connection.extract_statements(statement)[0].type
-    # a SELECT has not run yet: asking it for its rows would run it twice
-    return kind != duckdb.StatementType.SELECT and relation.shape[0] == 0
+    parsed = connection.extract_statements(statement)[0]
+    if parsed.type == duckdb.StatementType.SELECT:
+        return False  # it has not run yet: asking it for its rows would run it twice
+    counts = duckdb.ExpectedResultType.CHANGED_ROWS in parsed.expected_result_type
+    return relation.shape[0] == 0 or (counts and "returning" not in statement.lower())
 
 
 def _literal(value: object) -> str:

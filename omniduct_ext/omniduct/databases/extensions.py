@@ -10,7 +10,7 @@ from omniduct.databases.values import pylist
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["inner_fields", "plain_column", "plain_type"]
+__all__ = ["inner_fields", "plain_column", "plain_type", "with_plain_booleans"]
 
 
 def plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
@@ -30,6 +30,14 @@ def plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
             values = [None if value is None else decimal.Decimal(value) for value in pylist(column)]
             return pa.chunked_array([pa.array(values, pa.decimal256(39))])
     return None
+
+
+def with_plain_booleans(table: pa.Table) -> pa.Table:
+    """A table whose booleans are Arrow's own: DuckDB's bytes are of a type that few others know."""
+    for index, field in enumerate(table.schema):
+        if getattr(field.type, "extension_name", "") == "arrow.bool8":
+            table = table.set_column(index, field.name, plain_column(table.column(index)))
+    return table
 
 
 def _as_decimal(storage: pa.Array) -> pa.Array:

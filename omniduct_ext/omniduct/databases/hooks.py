@@ -113,7 +113,7 @@ class DatabaseHooks:
         self.disconnect()
 
     def _is_cut(self) -> bool:
-        """Whether the far side has closed the connection, as far as that shows without asking it."""
+        """Whether the far side may have closed the connection, as far as that shows without asking it."""
         return False
 
     def _is_answering(self, timeout: float) -> bool:

@@ -44,20 +44,38 @@ class Columns:
 
     A column has in each piece the type it had before, unless its new values do not fit that: then it
     is widened from there on (integers to floats or decimals, anything to text).
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the columns.
+    types : sequence of pyarrow.DataType, optional
+        What the driver says of them; None where the values decide, as they do if they do not fit.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], types: Sequence[pa.DataType | None] | None = None) -> None:
         self._names = list(names)
-        self._types: list[pa.DataType | None] = [None] * len(self._names)
+        self._said: list[pa.DataType | None] = list(types or [None] * len(self._names))
+        self._types: list[pa.DataType | None] = list(self._said)
 
     def table(self, rows: Sequence[Sequence[Any]]) -> pa.Table:
         """The next rows as a table."""
         import pyarrow as pa
 
         columns = zip(*rows, strict=True) if rows else ((),) * len(self._names)
-        arrays = [_like(values, seen) for values, seen in zip(columns, self._types, strict=True)]
+        arrays = [self._array(number, values) for number, values in enumerate(columns)]
         self._types = [array.type for array in arrays]
         return pa.Table.from_arrays(arrays, names=self._names)
+
+    def _array(self, number: int, values: Sequence[Any]) -> pa.Array:
+        import pyarrow as pa
+
+        if self._said[number] is not None:
+            try:
+                return pa.array(values, self._said[number])
+            except (pa.ArrowException, ValueError, TypeError, OverflowError):
+                self._said[number] = None
+        return _like(values, self._types[number])
 
     def text_where_unknown(self, table: pa.Table) -> pa.Table:
         """The table with columns of text for those that had no value yet, and so from here on."""

@@ -44,6 +44,7 @@ class DatabaseMagics(MagicsProvider):
         template: bool | None = None,
         context: Mapping[str, Any] | None = None,
         format: Format | None = None,
+        background: bool = False,
         **options: Any,
     ) -> Any:
         """Run the statements of the cell and show the result of the last.
@@ -62,6 +63,9 @@ class DatabaseMagics(MagicsProvider):
             Further values for the template.
         format
             What the result becomes; pandas unless the duct says otherwise.
+        background
+            Go on at once: the cell, and the variable, have a handle that shows how far the statement is.
+            Its ``.result()`` waits for the whole result, its ``.cancel()`` ends the statement.
         options
             Anything else goes to the duct's `query`.
         """
@@ -69,10 +73,15 @@ class DatabaseMagics(MagicsProvider):
         if isinstance(show, int) and show < 0:
             raise DuctMagicError(f"%%{_own(self).name}: show takes a number of rows, not {show}")
         checked = {key: value for key, value in options.items() if key != "format_opts"}
-        _own(self)._check_options(checked, also=("show", "transpose", "format_opts"))
-        result = _own(self).query(
-            body, format=format, template=template, context=_context(call, context), **options
-        )
+        _own(self)._check_options(checked, also=("show", "transpose", "format_opts", "background"))
+        if background and (show is not None or transpose):
+            raise DuctMagicError(
+                f"%%{_own(self).name}: with background=True there are no rows yet for show and transpose"
+            )
+        given = {"format": format, "template": template, "context": _context(call, context), **options}
+        result = _own(self).query(body, background=background, **given)
+        if background:
+            return _handed(call, result, variable)
         return _present(call, result, variable, show, transpose)
 
     @line_magic()
@@ -114,6 +123,7 @@ class DatabaseMagics(MagicsProvider):
         *,
         template: bool | None = None,
         context: Mapping[str, Any] | None = None,
+        background: bool = False,
         **options: Any,
     ) -> Any:
         """Run the statements of the cell and return the cursor of the last.
@@ -122,12 +132,13 @@ class DatabaseMagics(MagicsProvider):
         ----------
         variable
             Assign the cursor to this variable.
-        template, context
+        template, context, background
             As for a query.
         """
         _check_variable(variable)
-        cursor = _own(self).execute(body, template=template, context=_context(call, context), **options)
-        return _assigned(call, cursor, variable)
+        given = {"template": template, "context": _context(call, context), **options}
+        cursor = _own(self).execute(body, background=background, **given)
+        return _handed(call, cursor, variable) if background else _assigned(call, cursor, variable)
 
     @line_magic("execute")
     def _execute_line(self, call: MagicCall, statement: Rest) -> Any:
@@ -304,6 +315,13 @@ def _assigned(call: MagicCall, value: Any, variable: str | None) -> Any:
         return value
     call.assign(variable, value)
     return None
+
+
+def _handed(call: MagicCall, handle: Any, variable: str | None) -> Any:
+    """Assign a handle, and show it as well."""
+    if variable is not None:
+        call.assign(variable, handle)
+    return handle
 
 
 def _check_variable(variable: str | None) -> None:

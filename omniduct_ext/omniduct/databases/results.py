@@ -125,7 +125,9 @@ class ArrowFormatter(Formatter):
     NAME = "arrow"
 
     def _format(self, table: pa.Table) -> pa.Table:
-        return self._renamed(table)
+        from omniduct.databases.extensions import with_plain_booleans
+
+        return with_plain_booleans(self._renamed(table))
 
 
 class ParquetFormatter(ArrowFormatter):

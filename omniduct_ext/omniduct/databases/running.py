@@ -30,13 +30,14 @@ from omniduct.errors import (
     is_library,
 )
 
-__all__ = ["Interrupted", "Session", "SessionReplaced", "shielded", "tell"]
+__all__ = ["Interrupted", "Session", "SessionReplaced", "check_wanted", "place_of_caller", "shielded", "tell"]
 
 logger = logging.getLogger("omniduct")
 
 _Result = TypeVar("_Result")
 
-_CANCEL_EVERY = 0.02  # seconds
+_CANCEL_EVERY = 0.02  # seconds, at first
+_CANCEL_AT_LEAST_EVERY = 0.25
 _POLL = 0.2  # seconds; on Windows a lock that is waited for hears no signal
 _IN_ONE_GO = 0.5  # seconds; interrupts within these are one impatient hand, not a third decision
 PATIENCE = 2.0
@@ -70,16 +71,28 @@ class Watcher(Protocol):
 class _Job(Generic[_Result]):
     """One call for the worker, and what came of it."""
 
-    __slots__ = ("_claim", "_context", "_function", "_wake", "cancelled", "error", "over", "result")
+    __slots__ = (
+        "_claim",
+        "_context",
+        "_function",
+        "_wake",
+        "cancelled",
+        "error",
+        "over",
+        "result",
+        "stopping",
+    )
 
     def __init__(self, function: Callable[[], _Result]) -> None:
         self._function: Callable[[], _Result] | None = function
         self._context = contextvars.copy_context()
+        self._context.run(_JOB.set, self)
         self._claim = threading.Lock()
         self._wake = threading.Lock()
         self._wake.acquire()
         self.over = False
         self.cancelled = ""  # what to say of one that was cancelled from elsewhere
+        self.stopping = False
         self.result: _Result | None = None
         self.error: BaseException | None = None
 
@@ -101,6 +114,22 @@ class _Job(Generic[_Result]):
     def wake(self) -> None:
         with contextlib.suppress(RuntimeError):  # awake already
             self._wake.release()
+
+
+_JOB: contextvars.ContextVar[_Job[Any] | None] = contextvars.ContextVar("omniduct_job", default=None)
+
+
+def check_wanted() -> None:
+    """End the statement here if it is being cancelled: for loops of ours, which no driver's cancel reaches.
+
+    Raises
+    ------
+    DuctStatementError
+        It is.
+    """
+    job = _JOB.get()
+    if job is not None and job.stopping:
+        raise DuctStatementError("the statement was cancelled")
 
 
 class _Interrupts:
@@ -134,8 +163,9 @@ class _Interrupts:
         return bool(self.times)
 
     def waits(self) -> bool:
-        """Whether the person has interrupted once, and has waited since."""
-        return len(self.times) == 1 and time.monotonic() - self.times[0] > PATIENCE
+        """Whether the person has interrupted once, and has waited since; nobody waits in another thread."""
+        waited = len(self.times) == 1 and time.monotonic() - self.times[0] > PATIENCE
+        return waited and threading.current_thread() is threading.main_thread()
 
     def impatient(self) -> bool:
         """Whether the person will not wait for the statement to end."""
@@ -167,13 +197,17 @@ def shielded() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-def tell(text: str) -> None:
-    """Warn the person, every time, at the line of their own code that is being run."""
+def tell(text: str, place: tuple[str, int] | None = None) -> None:
+    """Warn the person, every time; at the line of their own code that is being run, if at no other place."""
+    warnings.warn_explicit(text, DuctWarning, *(place or place_of_caller()))
+
+
+def place_of_caller() -> tuple[str, int]:
+    """File and line of the person's own code that is being run."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_back is not None and is_library(frame.f_code.co_filename):
         frame = frame.f_back
-    place = ("<unknown>", 1) if frame is None else (frame.f_code.co_filename, frame.f_lineno)
-    warnings.warn_explicit(text, DuctWarning, *place)
+    return ("<unknown>", 1) if frame is None else (frame.f_code.co_filename, frame.f_lineno)
 
 
 class Session:
@@ -268,7 +302,9 @@ class Session:
             return job.result  # type: ignore[return-value]
         if job.cancelled:
             undone = getattr(error, "undone", "")
-            raise DuctStatementError(f"{self.name}: the statement {job.cancelled}{undone}")
+            failure = DuctStatementError(f"{self.name}: the statement {job.cancelled}{undone}")
+            failure.cancelled = True
+            raise failure
         if isinstance(error, DuctError):  # it says all there is: `%debug` begins in the caller's thread
             error = error.with_traceback(None)
         raise error
@@ -306,9 +342,11 @@ class Session:
             job.over = True
             return "had not begun"
         told = False
-        while not job.over:
+        for pause in _pauses():
+            if job.over:
+                break
             self._cancel(job, cancel)
-            job.wait(_CANCEL_EVERY)
+            job.wait(pause)
             if interrupts.impatient() and not job.over:
                 self._give_up(job, cancel)
                 return "goes on being cancelled in the background"
@@ -319,6 +357,7 @@ class Session:
 
     def _cancel(self, job: _Job[Any], cancel: Callable[[], None]) -> None:
         """Cancel the job; under the gate, so that the cancel never strikes the one after it."""
+        job.stopping = True
         with self._gate:
             if not job.over:
                 try:
@@ -331,9 +370,11 @@ class Session:
         self._jobs.put(None)
 
         def go_on() -> None:
-            while not job.over:
+            for pause in _pauses():
+                if job.over:
+                    return
                 self._cancel(job, cancel)
-                job.wait(_CANCEL_EVERY)
+                job.wait(pause)
 
         threading.Thread(target=go_on, name=f"omniduct cancels {self.name}", daemon=True).start()
 
@@ -347,9 +388,11 @@ class Session:
         deadline = time.monotonic() + PATIENCE
         for job in running:
             job.cancelled = said
-            while not job.over and time.monotonic() < deadline:
+            for pause in _pauses():
+                if job.over or time.monotonic() > deadline:
+                    break
                 self._cancel(job, cancel)
-                time.sleep(_CANCEL_EVERY)
+                time.sleep(pause)
         return bool(running)
 
     def close(self, cancel: Callable[[], None]) -> None:
@@ -364,6 +407,14 @@ class Session:
 
     def __del__(self) -> None:
         self._jobs.put(None)
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds between one cancel and the next: soon, as one may be lost; then less often, as it may cost."""
+    pause = _CANCEL_EVERY
+    while True:
+        yield pause
+        pause = min(pause * 1.5, _CANCEL_AT_LEAST_EVERY)
 
 
 def _work(jobs: SimpleQueue[_Job[Any] | None], gate: threading.Lock, current: list[_Job[Any]]) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from omniduct.core.lifecycle import CONNECTED
-from omniduct.databases.progress import CURRENT, Running, counted
+from omniduct.databases.progress import CURRENT, Progress, Running, counted
 from omniduct.databases.running import Session, shielded, tell
 from omniduct.databases.statements import Statement
-from omniduct.databases.watching import Watch
+from omniduct.databases.watching import Watch, asked
 from omniduct.errors import DuctConfigError, DuctConnectionError
 
 if TYPE_CHECKING:
@@ -31,39 +32,69 @@ class Beside:
     """A statement that runs beside the session, on a sibling connection where the driver has one.
 
     Dropping it closes it.
+
+    Parameters
+    ----------
+    client : DatabaseClient
+        The duct; it is connected.
+    statement : str
+        The text.
+    lasting : bool
+        Whether it is under way between two calls, too.
     """
 
     open = False
     _fault = ""  # why the service was taken for dead
 
-    def __init__(self, client: DatabaseClient, statement: str = "") -> None:
-        self._client = client.connect()
+    def __init__(self, client: DatabaseClient, statement: str = "", lasting: bool = True) -> None:
+        self.client = client.connect()
         self.running = Running(client.name, statement)
-        self.cursor = client._sibling_cursor()
-        self._own = None if self.cursor is None else Session(client.name)
-        with shielded():
-            client._life.begin_statement(beside=True)
+        self._closing = threading.Lock()
+        with shielded():  # or an interrupt would leave the connection behind
+            self.cursor = client._sibling_cursor()
+            self._own = None if self.cursor is None else Session(client.name)
+            self._counted = lasting or self._own is not None  # the session counts its own calls
+            if self._counted:
+                client._life.begin_statement(beside=True)
             self.open = True
         client._streams.add(self)
         self._result: Any = None
 
-    @property
-    def client_name(self) -> str:
-        """The name of the duct."""
-        return self._client.name
+    def run(
+        self, prepared: list[Statement], finish: Callable[[Any], _Result], options: dict[str, Any]
+    ) -> _Result:
+        """Run statements, and what to do with the last's cursor."""
+        if not self.open:
+            raise DuctConnectionError(f"{self.client.name}: was disconnected before the statement could run")
+
+        def run() -> _Result:
+            self.running.began = True
+            return self.client._run_all(prepared, finish, {**options, "cursor": self.cursor})
+
+        return self.call(run)
+
+    def progress(self) -> Progress:
+        """How far it is; from any thread."""
+        if not self.open:
+            return self.running.merged(None)
+        if self._own is not None:
+            return asked(self.client, self.running, self.cursor)
+        if not self.running.began:
+            return self.running.merged(Progress(text="waiting"))
+        return asked(self.client, self.running, self.client._session_handle())
 
     def call(self, function: Callable[[], _Result]) -> _Result:
         """Call a function on the worker; an interrupt cancels the statement and ends it for good."""
         try:
             if self._own is None:
-                return self._client._on_session(function, self.running)
+                return self.client._on_session(function, self.running)
             return self._call_own(self._own, function)
         except BaseException:
             self.close()
             raise
 
     def _call_own(self, session: Session, function: Callable[[], _Result]) -> _Result:
-        watch = Watch(self._client, self.running, self.cursor)
+        watch = Watch(self.client, self.running, self.cursor)
         token = CURRENT.set(self.running)
         try:
             return session.run(function, self._cancel, watch=watch)
@@ -72,21 +103,24 @@ class Beside:
             self._fault = watch.fault
 
     def _cancel(self) -> None:
-        self._client._cancel(self.cursor)
+        self.client._cancel(self.cursor)
 
     def close(self) -> None:
         """End the statement, and its connection if it has one of its own."""
         if not self.open:
             return
         with shielded():
+            if not self._closing.acquire(blocking=False):  # another thread does, by disconnecting
+                return
             self.open = False
             try:
                 if self._own is not None:
                     self._end(self._own)
-                elif self._result is not None and self._client._life.state == CONNECTED:
-                    self._client._on_session(self._abandon)
+                elif self._result is not None and self.client._life.state == CONNECTED:
+                    self.client._on_session(self._abandon)
             finally:
-                self._client._life.end_statement(beside=True)
+                if self._counted:
+                    self.client._life.end_statement(beside=True)
 
     def keep(self, cursor: Any) -> Any:
         """Note the session's own cursor, to close it in the end."""
@@ -96,17 +130,17 @@ class Beside:
     def _abandon(self) -> None:
         cursor, self._result = self._result, None
         with contextlib.suppress(Exception):  # read to its end, or gone with the link
-            self._client._cancel(cursor)
+            self.client._cancel(cursor)
             cursor.close()
 
     def _end(self, session: Session) -> None:
         session.close(self._cancel)
         if session.given_up:  # its cursor is in use, and goes with its thread
             if self._fault:
-                self._client._life.doubt()
+                self.client._life.doubt()
                 return
             tell(
-                f"{self._client.name}: the stream's statement had not ended when you interrupted again. "
+                f"{self.client.name}: the stream's statement had not ended when you interrupted again. "
                 "It goes on being cancelled in the background"
             )
             return
@@ -139,8 +173,7 @@ class Stream(Iterator[Any]):
             source = counted(client._source(beside.keep(cursor)))
             return _pieces(chosen.stream(source)) if batch is None else chosen.stream_batches(source, batch)
 
-        given = {**options, "cursor": beside.cursor}
-        pieces = beside.call(lambda: client._run_all(prepared, begin, given))
+        pieces = beside.run(prepared, begin, options)
         read = _read(beside, pieces, client._failure_while_reading)
         self._items: Iterator[Any] = chain.from_iterable(read) if batch is None else read
 
@@ -156,7 +189,7 @@ class Stream(Iterator[Any]):
         self._beside.close()
 
     def __repr__(self) -> str:
-        return f"<Stream of {self._beside.client_name}, {'open' if self._beside.open else 'closed'}>"
+        return f"<Stream of {self._beside.client.name}, {'open' if self._beside.open else 'closed'}>"
 
     def __enter__(self) -> Stream:
         return self
@@ -171,7 +204,7 @@ def _read(beside: Beside, pieces: Iterator[Any], read: Callable[[Callable[[], An
     try:
         while True:
             if not beside.open:
-                raise DuctConnectionError(f"{beside.client_name}: was disconnected, which ended the stream")
+                raise DuctConnectionError(f"{beside.client.name}: was disconnected, which ended the stream")
             piece = beside.call(lambda: read(lambda: next(pieces, ended)))
             if piece is ended:
                 return
@@ -186,23 +219,17 @@ def _pieces(rows: Iterator[Any]) -> Iterator[list[Any]]:
 
 
 def write(
-    client: DatabaseClient,
-    prepared: list[Statement],
-    chosen: Formatter,
-    file: Any,
-    fs: Any,
-    options: dict[str, Any],
+    beside: Beside, prepared: list[Statement], chosen: Formatter, file: Any, fs: Any, options: dict[str, Any]
 ) -> None:
     """Write the result of a statement to a file, which is whole in the end or is not there."""
-    beside = Beside(client, prepared[-1].text)
-    given = {**options, "cursor": beside.cursor}
+    client = beside.client
 
     def write_to(target: IO[bytes]) -> None:
         def finish(cursor: Any) -> None:
             if not client._cursor_empty(cursor):
                 chosen.write(counted(client._source(cursor)), target)
 
-        beside.call(lambda: client._run_all(prepared, finish, given))
+        beside.run(prepared, finish, options)
 
     try:
         with _opened(file, fs) as target:

@@ -7,12 +7,22 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from omniduct.core import failures
-from omniduct.databases import progress
+from omniduct.databases.progress import Progress, Running, Showing
 
 if TYPE_CHECKING:
     from omniduct.databases.base import DatabaseClient
 
-__all__ = ["Watch"]
+__all__ = ["Watch", "asked"]
+
+
+def asked(client: DatabaseClient, running: Running, handle: Any) -> Progress:
+    """How far a statement is: what the service says of it, and what was counted of its result."""
+    try:
+        said = client._progress(handle)
+    except Exception as error:  # progress is an extra
+        failures.log(client, "asking for progress", error)
+        said = None
+    return running.merged(said)
 
 
 class Watch:
@@ -26,8 +36,6 @@ class Watch:
         What is known of it.
     handle : object
         What ``_progress`` takes.
-    visible : bool
-        Whether to show a line of progress.
 
     Attributes
     ----------
@@ -35,49 +43,34 @@ class Watch:
         Why the service is taken for dead; empty while it is not.
     """
 
-    def __init__(
-        self, client: DatabaseClient, running: progress.Running, handle: Any, visible: bool = True
-    ) -> None:
+    def __init__(self, client: DatabaseClient, running: Running, handle: Any) -> None:
         self.fault = ""
         self._client = client
         self._running = running
-        self._handle = handle
-        self._visible = visible and threading.current_thread() is threading.main_thread()
-        self._line: progress.Line | None = None
-        self._began = self._answered = time.monotonic()
+        self._showing = Showing(running, lambda: asked(client, running, handle), client.progress)
+        self._interrupted = False
+        self._answered = time.monotonic()
+        self._unanswered: float | None = None  # since when it does not answer
         self._asked: threading.Thread | None = None
 
     def look(self) -> str:
-        """Look once, without waiting: why the service is taken for dead, or nothing."""
-        now = time.monotonic()
-        if now - self._began >= progress.SHOWN_AFTER:
-            self._show()
-            self._check(now)
+        """Look once, without waiting: why the service is taken for dead, or nothing.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            Once, when another thread has said that the statement is not wanted any more.
+        """
+        if self._running.unwanted and not self._interrupted:
+            self._interrupted = True
+            raise KeyboardInterrupt
+        self._showing.look()
+        self._check(time.monotonic())
         return self.fault
 
     def close(self) -> None:
         """The statement has ended."""
-        line, self._line = self._line, None
-        if line is not None:
-            line.close()
-
-    def _show(self) -> None:
-        if not self._visible:
-            return
-        if self._line is None:
-            self._line = progress.new_line()
-            self._visible = self._line is not None
-        if self._line is not None:
-            self._line.show(progress.shown(self._running.name, self.progress(), self._running.elapsed))
-
-    def progress(self) -> progress.Progress:
-        """How far the statement is."""
-        try:
-            said = self._client._progress(self._handle)
-        except Exception as error:  # the line is an extra
-            failures.log(self._client, "asking for progress", error)
-            said = None
-        return self._running.merged(said)
+        self._showing.close()
 
     # Is anybody there? What the service sends for a statement says nothing for hours, so it is asked beside.
 
@@ -85,14 +78,17 @@ class Watch:
         patience = self._client.answer_timeout
         if patience is None or self._client._host is None:
             return
+        silent = now - self._answered
         asking = self._asked is not None and self._asked.is_alive()
-        if now - self._answered > patience:
+        in_vain = 0.0 if self._unanswered is None else now - self._unanswered
+        if silent > patience and in_vain > patience / 2:  # the machine itself may have slept
             self.fault = (
                 f"{self._client.name}: the service has not answered for {patience:g} s while a statement "
                 "ran. The statement was left behind, and the next use connects anew (answer_timeout sets "
                 "the time)"
             )
-        elif not asking and now - self._answered > patience / 3:
+        elif not asking and silent > patience / 3:
+            self._unanswered = now if self._unanswered is None else self._unanswered
             self._asked = threading.Thread(
                 target=self._ask, args=(patience / 3,), name=f"omniduct asks {self._client.name}", daemon=True
             )
@@ -106,4 +102,4 @@ class Watch:
             failures.log(self._client, "asking beside a statement", error)
             answered = False
         if answered or self._running.rows != rows:
-            self._answered = time.monotonic()
+            self._answered, self._unanswered = time.monotonic(), None

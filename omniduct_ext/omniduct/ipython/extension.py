@@ -13,6 +13,7 @@ from omniduct.errors import DuctWarning
 from omniduct.ipython.commands import OmniductCommands
 from omniduct.ipython.completion import LineCompleter
 from omniduct.ipython.magics import HelpLines, register_declared, say, table
+from omniduct.ipython.progress import CellStarts
 from omniduct.registry import DuctRegistry
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Extension:
         self._shell.configurables.append(self.registry)
         self._completer = LineCompleter(shell)
         self._help = HelpLines(shell)
+        self._cells = CellStarts(shell)
         try:
             self._fill()
         except BaseException:
@@ -113,6 +115,7 @@ class Extension:
         self.registry.unobserve_all()
         self._completer.close()
         self._help.close()
+        self._cells.close()
         self._take_names()
         table(self._shell).take_back()
         if self.registry in self._shell.configurables:

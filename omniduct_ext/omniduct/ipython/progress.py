@@ -1,48 +1,144 @@
-"""A line of progress in a notebook's cell; no widget, so that every front end shows it."""
+"""Lines of progress in a notebook's cell; no widgets, so that every front end shows them."""
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import sys
+import threading
 import time
-from html import escape
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
 
 from IPython.core.getipython import get_ipython
 
 from omniduct.databases.progress import Line
 
-__all__ = ["notebook_line"]
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
 
-_EVERY = 0.25  # seconds between two updates: each is a message to the page
+__all__ = ["CellStarts", "notebook_line", "show_while"]
+
+logger = logging.getLogger("omniduct")
+
+_COLUMNS = 100
+_EVERY = 0.5  # seconds between two updates: each is a message to the page
+
+
+class CellStarts:
+    """Notes where each cell of a kernel begins, in the count of the messages that it sends."""
+
+    messages = -1
+    """How many there were when the cell that runs began; -1 while that is not known."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._events = cast("Any", shell).events
+        self._events.register("pre_run_cell", self._note)
+
+    def _note(self, _info: object) -> None:
+        CellStarts.messages = _messages()
+
+    def close(self) -> None:
+        """Note no more."""
+        CellStarts.messages = -1
+        with contextlib.suppress(ValueError):  # the person has taken it out
+            self._events.unregister("pre_run_cell", self._note)
+
+
+def _kernel() -> Any:
+    return getattr(get_ipython(), "kernel", None)
+
+
+def _messages() -> int:
+    """How many messages the kernel has sent."""
+    return int(getattr(getattr(_kernel(), "session", None), "message_count", -1))
 
 
 class _NotebookLine:
-    """An output of the cell that is written over, and empty in the end."""
+    """An output of the cell that is written over, and taken out in the end.
+
+    The protocol of notebooks has no message that takes one output out, only one that takes all of the
+    cell's. So that is sent where this is the cell's only one; otherwise it is left, with nothing in it.
+    """
+
+    ascii = False
+    width = _COLUMNS
 
     def __init__(self) -> None:
         self._handle: Any = None
         self._last = 0.0
+        for stream in (sys.stdout, sys.stderr):  # what was printed is sent with a delay
+            stream.flush()
+        self._sent = CellStarts.messages
 
     def show(self, text: str) -> None:
         now = time.monotonic()
-        if now - self._last < _EVERY:
-            return
-        self._last = now
-        self._display({"text/plain": text, "text/html": f"<pre>{escape(text)}</pre>"})
+        if now - self._last >= _EVERY:
+            self._last = now
+            self._display(text)
 
     def close(self) -> None:
-        if self._handle is not None:
-            self._display({"text/plain": "", "text/html": ""})
-
-    def _display(self, data: dict[str, str]) -> None:
-        from IPython.display import DisplayHandle
+        from IPython import display
 
         if self._handle is None:
-            self._handle = DisplayHandle()  # type: ignore[no-untyped-call]
-            self._handle.display(data, raw=True)
+            return
+        if self._is_alone():
+            cast("Any", display).clear_output()
+            CellStarts.messages = _messages()  # the next line may be alone, too
         else:
-            self._handle.update(data, raw=True)
+            self._handle.update({}, raw=True)
+
+    def _is_alone(self) -> bool:
+        """Whether the kernel has sent nothing else since the cell began."""
+        return self._sent >= 0 and self._sent == _messages()
+
+    def _display(self, text: str) -> None:
+        from IPython.display import DisplayHandle
+
+        alone = self._is_alone()
+        if self._handle is None:
+            self._handle = DisplayHandle()  # type: ignore[no-untyped-call]
+            self._handle.display({"text/plain": text}, raw=True)
+        else:
+            self._handle.update({"text/plain": text}, raw=True)
+        self._sent = _messages() if alone else -1
 
 
 def notebook_line() -> Line | None:
-    """A line in the running cell; None outside a kernel."""
-    return _NotebookLine() if hasattr(get_ipython(), "kernel") else None
+    """A line in the running cell; None outside a kernel, and where a program runs the notebook."""
+    # such a program takes no input, and would keep the line in the notebook that it saves
+    return _NotebookLine() if getattr(_kernel(), "_allow_stdin", False) else None
+
+
+def show_while(over: threading.Event, describe: Callable[[], str]) -> bool:
+    """Display something in the running cell, and keep it up to date from a thread; False outside a kernel.
+
+    Parameters
+    ----------
+    over : threading.Event
+        Set when it will change no more.
+    describe : callable
+        What it is now.
+    """
+    if _kernel() is None:
+        return False
+    from IPython.display import DisplayHandle
+
+    handle: Any = DisplayHandle()  # type: ignore[no-untyped-call]
+    ended = over.is_set()  # asked first: it may end while this is shown
+    handle.display({"text/plain": describe()}, raw=True)
+    if not ended:
+        threading.Thread(
+            target=_keep, args=(handle, over, describe), name="omniduct shows progress", daemon=True
+        ).start()
+    return True
+
+
+def _keep(handle: Any, over: threading.Event, describe: Callable[[], str]) -> None:
+    try:
+        ended = False
+        while not ended:
+            ended = over.wait(_EVERY)
+            handle.update({"text/plain": describe()}, raw=True)
+    except Exception:  # the page is an extra; perhaps the kernel ends
+        logger.debug("showing what runs in the background", exc_info=True)

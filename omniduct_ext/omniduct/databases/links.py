@@ -1,0 +1,174 @@
+"""One connection of a driver under SQLAlchemy: the session's, or one beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from omniduct.core.sockets import Wire
+
+__all__ = ["BufferedCursor", "Link"]
+
+_PATIENCE = 1.0  # seconds for a thread to leave a connection whose socket was shut
+
+
+class Link:
+    """A connection, and what must be known to cancel it, to look at it and to close it from elsewhere.
+
+    Attributes
+    ----------
+    connection : sqlalchemy.Connection
+        For what SQLAlchemy does on it.
+    wire : Wire
+        Its socket, if that was found.
+    dbapi, driver : object
+        The DB-API connection as SQLAlchemy has it, and the driver's own.
+    running : object
+        The cursor of the latest statement.
+    beside : bool
+        Whether it is a sibling, for one statement whose rows are read as they come.
+    begun : bool
+        Whether it was taken out of autocommit, for a transaction.
+    had_begun : bool
+        Whether a transaction was open when the latest statement began.
+    number : int
+        By which the service knows it, where a driver says that.
+    autocommits : bool
+        Whether it can be in autocommit at all.
+    is_told : bool
+        Whether the driver has to be told to autocommit, and to leave that.
+    """
+
+    def __init__(self, connection: Connection, wire: Wire, beside: bool = False) -> None:
+        self.connection = connection
+        self.wire = wire
+        self.dbapi: Any = connection.connection.dbapi_connection
+        self.driver: Any = connection.connection.driver_connection
+        self.running: Any = None
+        self.beside = beside
+        self.begun = False
+        self.had_begun = False
+        self.number = 0
+        self.autocommits = True
+        self.is_told = True
+        self._inside = 0
+
+    @contextlib.contextmanager
+    def inside(self) -> Iterator[None]:
+        """Within this a thread may be waiting for the service."""
+        self._inside += 1
+        try:
+            yield
+        finally:
+            self._inside -= 1
+
+    def interrupt(self) -> None:
+        """Cancel what runs, by whatever its driver has for that."""
+        for thing in (self.driver, self.running):
+            for name in ("interrupt", "cancel_safe", "cancel"):
+                if callable(method := getattr(thing, name, None)):
+                    method()
+                    return
+        query = getattr(self.running, "sfqid", None)  # Snowflake's
+        if query:
+            self.running.abort_query(query)
+
+    def in_transaction(self) -> bool | None:
+        """Whether a transaction is open; None if that does not show."""
+        if self.begun:
+            return True
+        status = getattr(getattr(self.driver, "info", None), "transaction_status", None)  # psycopg
+        if status is not None:
+            return int(status) != 0
+        status = getattr(self.driver, "server_status", None)  # pymysql
+        if isinstance(status, int):
+            return bool(status & 1)
+        for name in ("in_transaction", "transaction_in_progress"):  # sqlite3, oracledb
+            if isinstance(found := getattr(self.driver, name, None), bool):
+                return found
+        return None
+
+    def is_aborted(self) -> bool:
+        """Whether a failed statement has made its transaction useless, as PostgreSQL does."""
+        status = getattr(getattr(self.driver, "info", None), "transaction_status", None)
+        return status is not None and int(status) == 3
+
+    def is_cut(self) -> bool:
+        """Whether the far side has closed it, as far as that shows."""
+        return not self._inside and self.wire.stirs()
+
+    def close(self) -> None:
+        """Close it without a word to the service; one that a thread is inside of is severed first."""
+        if self._inside:
+            self.wire.sever()
+            deadline = time.monotonic() + _PATIENCE
+            while self._inside and time.monotonic() < deadline:
+                time.sleep(0.005)
+            if self._inside:  # it goes with its thread
+                return
+        self._drop_rows()
+        if not self.connection.closed:
+            self.connection.invalidate()
+            self.connection.close()
+        self.wire.close()
+
+    def _drop_rows(self) -> None:
+        """Leave the rows that were not fetched: pymysql would read them to the last."""
+        running, self.running = self.running, None
+        result: Any = getattr(running, "_result", None)
+        if getattr(result, "unbuffered_active", False):
+            result.unbuffered_active = False
+            result.connection = running.connection = None
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):
+            self.close()
+
+
+class BufferedCursor:
+    """A DB-API cursor whose rows have all been fetched; all else is the driver's.
+
+    Parameters
+    ----------
+    cursor : object
+        The driver's cursor.
+    """
+
+    def __init__(self, cursor: Any) -> None:
+        self.driver_cursor = cursor
+        self.description = cursor.description
+        self.arraysize = 1
+        self._rows: list[Any] = list(cursor.fetchall()) if cursor.description else []
+        self.rowcount: int = len(self._rows) if cursor.description else cursor.rowcount
+        self._next = 0
+
+    def fetchmany(self, size: int | None = None) -> list[Any]:
+        """At most `size` rows (else `arraysize`)."""
+        start = self._next
+        self._next = min(len(self._rows), start + (self.arraysize if size is None else size))
+        return self._rows[start : self._next]
+
+    def fetchone(self) -> Any:
+        """The next row; None after the last."""
+        return next(iter(self.fetchmany(1)), None)
+
+    def fetchall(self) -> list[Any]:
+        """The rows that are left."""
+        return self.fetchmany(len(self._rows))
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.fetchone, None)
+
+    def close(self) -> None:
+        """Let go of the rows."""
+        self._rows = []
+        self._next = 0
+        self.driver_cursor.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["driver_cursor"], name)
