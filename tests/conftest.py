@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from omniduct.testing.report import ContractTable
+
 NEED_SERVICES = "OMNIDUCT_TESTS_NEED_SERVICES"
 
 
@@ -60,6 +62,8 @@ def move_into_own_home(config: pytest.Config) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     move_into_own_home(config)
+    file = config.rootpath / "build" / "contract.md"
+    config.pluginmanager.register(ContractTable(file), "omniduct-contract-table")
     if os.environ.get(NEED_SERVICES) == "1":
         # As a plug-in it holds for the package's docstring examples too, which are not beneath this folder.
         config.pluginmanager.register(EverySkipFails(), "omniduct-every-skip-fails")

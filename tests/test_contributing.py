@@ -33,7 +33,7 @@ def test_the_example_runs_queries_templates_streams_and_binds(shown: dict[str, A
     assert list(lite.stream("SELECT a FROM t")) == [(1,), (2,)]
     assert lite.table_exists("t")
     assert lite.table_list()["table_name"].tolist() == ["t"]
-    assert lite.table_desc("t")["name"].tolist() == ["a", "b"]
+    assert lite.table_desc("t")["column_name"].tolist() == ["a", "b"]
     with pytest.raises(DuctNotFound, match="there is no table 'tt'"):
         lite.table_desc("tt")
     with pytest.raises(DuctStatementError, match="lite: no such table: nope"):

@@ -39,6 +39,7 @@ LOADED_WHEN_USED = {
 
 IMPORTED_AT_MODULE_LEVEL = {*sys.stdlib_module_names, "omniduct", "traitlets"}
 ONLY_IN_THE_IPYTHON_ROOM = {"IPython", "ipykernel", "ipywidgets"}
+ONLY_IN_THE_TESTING_ROOM = {"pytest"}  # its modules are tests, which nothing but a test imports
 
 # What a room shares with the others; every other file in it is a protocol's.
 SHARED = {
@@ -97,6 +98,8 @@ def early_imports(source: str, module: str, package: str) -> list[str]:
     """What a module imports when it loads and may not."""
     in_room = f"{module}.".startswith("omniduct.ipython.")
     allowed = IMPORTED_AT_MODULE_LEVEL | (ONLY_IN_THE_IPYTHON_ROOM if in_room else set())
+    if f"{module}.".startswith("omniduct.testing."):
+        allowed |= ONLY_IN_THE_TESTING_ROOM
     return [
         name
         for name in imports(source, package)
@@ -197,6 +200,25 @@ def test_the_import_rule_finds_what_it_forbids(source: str, found: list[str]) ->
 def test_the_ipython_room_may_load_ipython_but_no_driver() -> None:
     source = "import IPython, ipywidgets, pandas\nfrom .panel import Panel"
     assert early_imports(source, "omniduct.ipython.lines", "omniduct.ipython") == ["pandas"]
+
+
+def test_only_the_testing_room_may_load_pytest() -> None:
+    source = "import pytest, pandas"
+    assert early_imports(source, "omniduct.testing.area", "omniduct.testing") == ["pandas"]
+    assert early_imports(source, "omniduct.databases.a", "omniduct.databases") == ["pytest", "pandas"]
+
+
+def test_nothing_but_tests_imports_the_testing_room() -> None:
+    users = [
+        name_of(path)
+        for path in MODULES
+        if not f"{name_of(path)}.".startswith("omniduct.testing.")
+        and any(
+            f"{name}.".startswith("omniduct.testing.")
+            for name in imports(path.read_text("utf-8"), package_of(path), everywhere=True)
+        )
+    ]
+    assert users == []
 
 
 @pytest.mark.parametrize(

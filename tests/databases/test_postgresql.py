@@ -113,6 +113,9 @@ def test_enums_and_composite_types_are_text_also_when_they_are_new(pg: PostgreSQ
     pg.connect()
     pg.execute("CREATE TYPE weather AS ENUM ('sun')")
     try:
+        for value, expected in (("sun", True), (None, None)):
+            statement = "SELECT 'sun'::weather = {{ x | bind }}"
+            assert pg.query(statement, format="tuple", context={"x": value}) == [(expected,)]
         rows = pg.query(
             "SELECT 'ok'::mood, 'sun'::weather, (1, 'a')::pair, array['ok'::mood]", format="tuple"
         )

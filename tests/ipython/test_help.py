@@ -57,7 +57,7 @@ def test_a_question_mark_shows_usage_and_what_it_is_for(shell: Shell, magic: str
 @pytest.mark.parametrize(
     ("magic", "says"),
     [
-        ("%%db", "%%db [variable] show=None transpose=False template=None context=None format=None ..."),
+        ("%%db", "%%db [variable] show=None transpose=False template=None context=None format=None backgr"),
         ("%%db", "How much to show: 'head', 'all', 'none' or a number of rows."),
         (
             "%db",
@@ -67,7 +67,7 @@ def test_a_question_mark_shows_usage_and_what_it_is_for(shell: Shell, magic: str
         ("%db.head", "How many rows."),
         ("%db.template", "%db.template [name]"),
         ("%%db.template", "%%db.template name"),
-        ("%%db.execute", "%%db.execute [variable] template=None context=None ..."),
+        ("%%db.execute", "%%db.execute [variable] template=None context=None background=False ..."),
         ("%omniduct", "``%omniduct new NAME PROTOCOL key=value ...``"),
         ("%files.listdir", "The folder; by default the one that relative paths start from."),
     ],

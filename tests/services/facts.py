@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Mapping
-from decimal import Decimal
+import datetime
 
 from omniduct.testing import Facts, Setting, Type, Value
 from omniduct.testing.logical import STANDARD
@@ -24,9 +22,10 @@ DUCKDB = Facts(
     "DuckDB",
     types={
         **_INTEGERS,
-        **{f"uint{bits}": Type(name, f"uint{bits}") for bits, name in (
-            (8, "UTINYINT"), (16, "USMALLINT"), (32, "UINTEGER"), (64, "UBIGINT")
-        )},
+        **{
+            f"uint{bits}": Type(name, f"uint{bits}")
+            for bits, name in ((8, "UTINYINT"), (16, "USMALLINT"), (32, "UINTEGER"), (64, "UBIGINT"))
+        },
         **_DECIMALS,
         "boolean": Type("BOOLEAN", "bool"),
         "float32": Type("FLOAT", "float"),
@@ -39,7 +38,11 @@ DUCKDB = Facts(
         "time": Type("TIME", "time64[us]"),
         "timestamp": Type("TIMESTAMP", "timestamp[us]"),
         "timestamp with zone": Type("TIMESTAMPTZ", "timestamp[us, tz=UTC]"),
-        "interval": Type("INTERVAL", "month_day_nano_interval"),
+        "interval": Type(
+            "INTERVAL",
+            "month_day_nano_interval",
+            cannot={"bind": "DuckDB's driver binds no months"},
+        ),
         "json": Type("JSON", "extension<arrow.json>"),
         "array of int32": Type("INTEGER[]", "list<l: int32>"),
         "uuid": Type("UUID", "extension<arrow.uuid>"),
@@ -47,13 +50,121 @@ DUCKDB = Facts(
             "ENUM('sad', 'so so')",
             "dictionary<values=string, indices=uint8, ordered=0>",
             pandas="category",
-            polars="Enum(categories=['sad', 'so so'])",
+            polars="Categorical",
+            written="string",
         ),
     },
     cannot={"empty_names": "DuckDB has no empty names"},
     rows="SELECT range AS n FROM range({n})",
     fails_late="SELECT CASE WHEN range = 500000 THEN 'x' ELSE '1' END::INT AS n FROM range(600000)",
-    endless="SELECT count(*) FROM range(100000) a(i), range(100000) b(j), range(100) c(k) WHERE hash(i + j + k) = 1",
+    endless="SELECT count(*) FROM range(100000) a(i), range(100000) b(j), range(100) WHERE hash(i + j) = 1",
     setting=Setting("TimeZone", "Asia/Tokyo", "SELECT current_setting('TimeZone')"),
     literals={bytes: lambda value: f"unhex('{value.hex()}')"},
+)
+
+_NO_UNSIGNED = "PostgreSQL's integers are signed"
+
+
+POSTGRESQL = Facts(
+    "PostgreSQL",
+    types={
+        **_INTEGERS,
+        **_DECIMALS,
+        "int8": "PostgreSQL has no integers of 8 bits",
+        **{f"uint{bits}": _NO_UNSIGNED for bits in (8, 16, 32, 64)},
+        "boolean": Type("BOOLEAN", "bool"),
+        "float32": Type("REAL", "float"),
+        "float32 specials": Type("REAL", "float"),
+        "float64": Type("DOUBLE PRECISION", "double"),
+        "float64 specials": Type("DOUBLE PRECISION", "double"),
+        "text": Type("TEXT", "string"),
+        "bytes": Type("BYTEA", "binary"),
+        "date": Type("DATE", "date32[day]"),
+        "time": Type("TIME", "time64[us]"),
+        "timestamp": Type("TIMESTAMP", "timestamp[us]"),
+        "timestamp with zone": Type("TIMESTAMPTZ", "timestamp[us, tz=UTC]"),
+        "interval": Type("INTERVAL", "month_day_nano_interval"),
+        "json": Type("JSONB", "extension<arrow.json>"),
+        "array of int32": Type("INTEGER[]", "list<item: int32>"),
+        "uuid": Type("UUID", "extension<arrow.uuid>"),
+        "enum": Type("contract_mood", "string"),
+    },
+    cannot={
+        "empty_names": "PostgreSQL has no empty names",
+        "nul": "PostgreSQL's texts hold no NUL",
+    },
+    rows="SELECT n FROM generate_series(0, {n} - 1) AS s(n)",
+    fails_late="SELECT 1 / (n - 30000) AS n FROM generate_series(0, 40000) AS s(n)",
+    endless="SELECT pg_sleep(600)",
+    setting=Setting("timezone", "Asia/Tokyo", "SELECT current_setting('timezone')"),
+    literals={
+        bytes: lambda value: f"'\\x{value.hex()}'",
+        list: lambda value: "'{" + ", ".join("NULL" if n is None else str(n) for n in value) + "}'",
+    },
+)
+
+_FEW_TYPES = "SQLite stores integers, floats, texts and bytes, and nothing else"
+_ROWS = "WITH RECURSIVE r(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM r WHERE n < {n} - 1) SELECT n FROM r"
+
+SQLITE = Facts(
+    "SQLite",
+    types={
+        **dict.fromkeys(STANDARD, _FEW_TYPES),
+        "int64": Type("INTEGER", "int64"),
+        "float64": Type("REAL", "double"),
+        "text": Type("TEXT", "string"),
+        "bytes": Type("BLOB", "binary"),
+        "float64 specials": "a NaN is null to SQLite, and a zero has no sign",
+    },
+    cannot={"types_of_empty_results": "SQLite knows the types of values, not of columns"},
+    rows=_ROWS,
+    # the least integer has no absolute value
+    fails_late=f"SELECT iif(n = 30000, abs({-(2**63)}), n) AS n FROM ({_ROWS.format(n=40000)})",
+    setting=Setting("cache_size", 1234, "PRAGMA cache_size"),
+)
+
+_NO_SPECIALS = "MariaDB has neither NaN nor infinity, and a zero has no sign"
+
+MARIADB = Facts(
+    "MariaDB",
+    types={
+        **dict.fromkeys(STANDARD, "MariaDB has no such type"),
+        **_INTEGERS,
+        **_DECIMALS,
+        "uint8": Type("TINYINT UNSIGNED", "uint8"),
+        "uint16": Type("SMALLINT UNSIGNED", "uint16"),
+        "uint32": Type("INTEGER UNSIGNED", "uint32"),
+        "uint64": Type("BIGINT UNSIGNED", "uint64"),
+        "boolean": Type("BOOLEAN", "int8", values=[1, 0]),
+        # it shows six digits of a FLOAT, so a frame's floats of 32 bits are stored as DOUBLE
+        "float32": Type("FLOAT", "float", values=[0.0, -1.5, 1.5 * 2.0**10], written="double"),
+        "float32 specials": _NO_SPECIALS,
+        "float64": Type("DOUBLE", "double"),
+        "float64 specials": _NO_SPECIALS,
+        "text": Type("LONGTEXT", "string"),
+        "bytes": Type("LONGBLOB", "binary"),
+        "date": Type("DATE", "date32[day]"),
+        "time": Type(
+            "TIME(6)",
+            "duration[us]",
+            values=[
+                Value(datetime.timedelta(0), "'00:00:00'"),
+                Value(datetime.timedelta(hours=23, microseconds=1), "'23:00:00.000001'"),
+                Value(datetime.timedelta(hours=-800), "'-800:00:00'"),
+            ],
+        ),
+        "timestamp": Type("DATETIME(6)", "timestamp[us]"),
+        "timestamp with zone": "MariaDB keeps no zone with an instant",
+        "json": Type("JSON", "string"),
+        "uuid": Type("UUID", "string", values=["00112233-4455-6677-8899-aabbccddeeff"]),
+        "enum": Type("ENUM('sad', 'so so')", "string"),
+    },
+    cannot={
+        "transactional_ddl": "MariaDB commits what is open before it makes a table",
+    },
+    rows="SELECT seq - 1 AS n FROM seq_1_to_{n}",
+    fails_late="SELECT 30000 - seq AS n FROM seq_1_to_40000",  # an unsigned number cannot be less than 0
+    endless="SELECT SLEEP(600)",
+    setting=Setting("time_zone", "+09:00", "SELECT @@session.time_zone"),
+    literals={str: lambda value: "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"},
 )

@@ -40,6 +40,10 @@ class Outcome:
     ename: str = ""
     error: str = ""
     help: str = ""
+    displays: dict[str, str] = field(default_factory=dict)
+    """What the notebook keeps of displays, by their ids."""
+    lines: list[str] = field(default_factory=list)
+    """All that was displayed, what was written over included."""
 
     @property
     def everything(self) -> str:
@@ -65,6 +69,8 @@ class Kernel:
         self._environment = environment(folder, **variables)
         self._folder = folder
         self._client: Any = None
+        self.page = Outcome()
+        """What all cells have displayed, and what came while none ran."""
 
     def __enter__(self) -> Kernel:
         self._manager.start_kernel(env=self._environment, cwd=str(self._folder))
@@ -151,12 +157,29 @@ class Kernel:
                 message = self._client.get_iopub_msg(timeout=max(deadline - time.monotonic(), 0.01))
             except queue.Empty:
                 raise AssertionError(f"no {what} within {timeout:g} s; so far: {outcome}") from None
+            kind, content = message["msg_type"], message["content"]
+            _note_display(kind, content, self.page)
+            shown_elsewhere = kind == "update_display_data" and _display(content) not in outcome.displays
             if message["parent_header"].get("msg_id") != sent:
                 continue
-            kind, content = message["msg_type"], message["content"]
             _note(kind, content, outcome)
+            if not shown_elsewhere:
+                _note_display(kind, content, outcome)
             if what in (kind, content.get("execution_state")):
                 return
+
+
+def _display(content: Mapping[str, Any]) -> str:
+    return str(content["transient"].get("display_id", ""))
+
+
+def _note_display(kind: str, content: Mapping[str, Any], outcome: Outcome) -> None:
+    if kind in ("display_data", "update_display_data"):
+        text = content["data"].get("text/plain", "")
+        outcome.displays[_display(content) or f"#{len(outcome.displays)}"] = text
+        outcome.lines.append(text)
+    elif kind == "clear_output":
+        outcome.displays.clear()
 
 
 def _note(kind: str, content: Mapping[str, Any], outcome: Outcome) -> None:

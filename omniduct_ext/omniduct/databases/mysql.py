@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from omniduct.databases import mysql_errors, mysql_types
+from omniduct.databases import mysql_errors, mysql_loading, mysql_types
 from omniduct.databases.base import DatabaseClient
 from omniduct.databases.explaining import Explanation, near
 from omniduct.databases.links import Link
@@ -40,6 +40,7 @@ class MySQLClient(SQLAlchemyClient):
     Types come as the server has them: BOOLEAN is TINYINT(1), where people store a 2 and a -1 too, so it is
     an 8-bit integer. DATETIME and TIMESTAMP have no zone (the latter is shown in that of the session,
     `time_zone`); TIME is a duration, of up to 838 hours. A column with a zero date ('0000-00-00') is text.
+    Of a FLOAT the server shows six digits; frames are written with DOUBLE.
 
     A table that is made or changed commits an open transaction, so within one that is refused for
     `query_to_table` and `dataframe_to_table`.
@@ -170,6 +171,21 @@ class MySQLClient(SQLAlchemyClient):
             self._drop_quietly(stage)
             raise
 
+    def _insert(self, frame: pa.Table, table: ParsedNamespaces, names: list[str]) -> None:
+        columns = ", ".join(map(self._quote, names))
+
+        def insert() -> None:
+            link = self._on_link()
+            backslashes = not getattr(link.driver, "server_status", 0) & _NO_BACKSLASH_ESCAPES
+            cursor = link.running = link.dbapi.cursor()
+            head = f"INSERT INTO {table} ({columns}) VALUES"
+            with link.inside():
+                for statement in mysql_loading.inserts(frame, head, backslashes, self.name):
+                    cursor.execute(statement)
+            cursor.close()
+
+        self._call(insert)
+
     def _swap(self, stage: ParsedNamespaces, table: ParsedNamespaces) -> None:
         former = self._beside(table)
         try:
@@ -194,6 +210,7 @@ class MySQLClient(SQLAlchemyClient):
         return list(dict.fromkeys(name.replace("``", "`") for name in names))
 
 
+_NO_BACKSLASH_ESCAPES = 512  # a flag of the session's state
 _OF_THE_SERVER = ("information_schema", "mysql", "performance_schema", "sys")
 
 

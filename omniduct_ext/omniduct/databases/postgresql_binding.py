@@ -13,7 +13,7 @@ from omniduct.errors import DuctStatementError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from omniduct.databases.adbc import Link
+    from omniduct.databases.postgresql_results import PostgreSQLLink
 
 __all__ = ["bound"]
 
@@ -22,7 +22,9 @@ _TYPE = b"POSTGRESQL:type"
 _TEXTS = frozenset({"text", "varchar", "bpchar", "name", "char", "unknown", "json", "jsonb"})
 
 
-def bound(link: Link, cursor: Any, statement: str, values: list[Any]) -> tuple[str, pa.RecordBatch | None]:
+def bound(
+    link: PostgreSQLLink, cursor: Any, statement: str, values: list[Any]
+) -> tuple[str, pa.RecordBatch | None]:
     """The statement, and its bind values as the one row of a batch.
 
     Raises
@@ -37,11 +39,11 @@ def bound(link: Link, cursor: Any, statement: str, values: list[Any]) -> tuple[s
     expected = _expected(link, cursor, statement, values)
     made = [_array(*each) for each in zip(values, expected, range(1, len(values) + 1), strict=True)]
     names = [f"${number}" for number in range(1, len(values) + 1)]
-    casts = {name: cast for name, (_, cast) in zip(names, made, strict=True) if cast}
+    casts = {name: _named(link, cast) for name, (_, cast) in zip(names, made, strict=True) if cast}
     return _with_casts(statement, casts), pa.record_batch([array for array, _ in made], names)
 
 
-def _expected(link: Link, cursor: Any, statement: str, values: list[Any]) -> list[pa.Field | None]:
+def _expected(link: PostgreSQLLink, cursor: Any, statement: str, values: list[Any]) -> list[pa.Field | None]:
     """What the server expects at each place; None where it does not say before it knows the values' types."""
     with contextlib.suppress(Exception):  # the statement itself will fail of the same, or of nothing
         schema = link.call(lambda: cursor.adbc_prepare(statement))
@@ -58,13 +60,20 @@ def _array(value: Any, field: pa.Field | None, number: int) -> tuple[pa.Array, s
     arrow = None if field is None else _storage(field.type)
     if kind in ("json", "jsonb") and value is not None:
         return pa.array([value if isinstance(value, str) else json.dumps(value)]), kind
-    if isinstance(value, str) and kind and kind not in _TEXTS and not _reads(arrow):
+    if _goes_as_text(value, arrow, kind):
         return pa.array([value], pa.string()), kind
     if arrow is not None and (kind not in _TEXTS or value is None or isinstance(value, (dict, list))):
         made = _as_expected(value, arrow)
         if made is not None:
             return made, ""
     return _natural(value, number), ""
+
+
+def _goes_as_text(value: Any, arrow: pa.DataType | None, kind: str) -> bool:
+    """Whether a value is sent as text for the server to cast: the driver does not know its type."""
+    if value is None:
+        return getattr(arrow, "extension_name", "") == "arrow.opaque"
+    return isinstance(value, str) and bool(kind) and kind not in _TEXTS and not _reads(arrow)
 
 
 def _storage(arrow: pa.DataType) -> pa.DataType:
@@ -132,7 +141,7 @@ def _with_casts(statement: str, casts: dict[str, str]) -> str:
         kind = casts.get(match[0])
         if kind is None or any(start <= match.start() < end for start, end in literal):
             return match[0]
-        return f"CAST(CAST({match[0]} AS text) AS {_named(kind)})"
+        return f"CAST(CAST({match[0]} AS text) AS {kind})"
 
     return _PLACEHOLDER.sub(cast, statement)
 
@@ -145,6 +154,12 @@ def _literals(statement: str) -> list[tuple[int, int]]:
     return [(token.start, token.end) for token in tokens if token.kind in ("string", "quoted")]
 
 
-def _named(kind: str) -> str:
+_NEW = re.compile(r"<oid:(\d+)>")  # how the driver calls a type that is younger than the connection
+
+
+def _named(link: PostgreSQLLink, kind: str) -> str:
     """A type's name in a statement; an array's begins with ``_`` in the catalog."""
+    new = _NEW.search(kind)
+    if new:
+        return link.name_of_type(int(new[1]))
     return f'"{kind[1:]}"[]' if kind.startswith("_") else f'"{kind}"'

@@ -60,6 +60,12 @@ class PostgreSQLLink(Link):
         self.call(lambda: cursor.execute(statement, values))
         return Answer(self, cursor, columns)
 
+    def name_of_type(self, oid: int) -> str:
+        """A type as it is written in a statement."""
+        with self._connection.cursor() as cursor:  # beside the one that a statement is about to run on
+            cursor.execute("SELECT $1::oid::regtype::text", [oid])
+            return str(cursor.fetchone()[0])
+
     def command(self, statement: str) -> None:
         """Run a statement that has no result to read."""
         self.run(statement).exhaust()

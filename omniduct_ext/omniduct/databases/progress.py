@@ -171,7 +171,7 @@ def shown(name: str, progress: Progress, seconds: float, width: int = 100, ascii
     >>> shown("pg", Progress(rows=1_200_000, bytes=85_000_000), 12.0)
     'pg: 1.20M rows, 85.0MB [00:12, 100k rows/s]'
     >>> shown("pg", Progress(fraction=0.25, rows=1200), 12.0, width=50, ascii=True)
-    'pg: 1.20k rows  25%|#####             | [00:12<00:36]'
+    'pg: 1.20k rows  25%|###7           | [00:12<00:36]'
     """
     from tqdm.utils import disp_len, disp_trim
 

@@ -114,8 +114,14 @@ class SQLAlchemyClient(LoadedTables):
 
     def _cancel(self, cursor: Any) -> None:
         link = cursor if isinstance(cursor, Link) else self._link
-        if link is not None:
+        if link is None:
+            return
+        try:
             link.interrupt()
+        except Exception as error:
+            if errors.is_lost(link.connection.dialect, error):
+                link.wire.sever()  # nobody is there to end it
+            raise
 
     def _recover(self, cursor: Any) -> str:
         link = cursor if isinstance(cursor, Link) else self._link

@@ -266,9 +266,10 @@ class SQLAlchemyConnections(DatabaseClient):
         return link is not None and link.is_cut()
 
     def _is_answering(self, timeout: float) -> bool:
-        own = self._login(timeout)
+        assert self._engine is not None
+        dialect, own = self._engine.dialect, self._login(timeout)
         try:
-            return bool(self._sqlalchemy_dialect[0]().do_ping(own))
+            return bool(dialect.do_ping(own))
         finally:
             own.close()
 

@@ -393,8 +393,8 @@ def _free(name: str, taken: dict[str, int]) -> str:
 def _several(binding: Binding) -> list[object] | None:
     """The values of a list, set, array or column; None for a value that is one."""
     value: Any = binding.value
-    if isinstance(value, (list, tuple, range, ValuesView)):
-        return list(value)
+    if isinstance(value, (list, tuple, range, ValuesView)) and not hasattr(value, "n_sequence_fields"):
+        return list(value)  # an interval of Arrow's is a tuple, too
     if isinstance(value, Set):
         return sorted(value, key=repr)  # the order of a set changes from one Python to the next
     if isinstance(value, (str, bytes)) or not (hasattr(value, "__array__") and hasattr(value, "__iter__")):

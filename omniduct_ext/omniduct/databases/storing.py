@@ -68,6 +68,8 @@ def _common(column: pa.ChunkedArray, dialect: str) -> pa.ChunkedArray:
         return column.cast(pa.duration("us")) if dialect in _WITH_DURATIONS else _texts(column)
     if types.is_uint64(kind) and dialect not in _WITH_UNSIGNED:
         return column.cast(pa.decimal128(20, 0))
+    if types.is_floating(kind) and dialect in _MYSQL:
+        return column.cast(pa.float64())  # it shows six digits of a FLOAT
     if types.is_float16(kind):
         return column.cast(pa.float32())
     if isinstance(kind, pa.BaseExtensionType) or types.is_nested(kind) or types.is_interval(kind):
@@ -135,9 +137,7 @@ def _sql_type(kind: pa.DataType) -> Any:
     if types.is_integer(kind):
         return _integer(kind)
     if types.is_floating(kind):
-        if types.is_float64(kind):
-            return sa.Double()
-        return sa.REAL().with_variant(mysql.FLOAT(), *_MYSQL)
+        return sa.Double() if types.is_float64(kind) else sa.REAL()
     if types.is_decimal(kind):
         return sa.Numeric(max(kind.precision, kind.scale), kind.scale)
     if types.is_date(kind):

@@ -33,16 +33,17 @@ class CellStarts:
 
     def __init__(self, shell: InteractiveShell) -> None:
         self._events = cast("Any", shell).events
-        self._events.register("pre_run_cell", self._note)
-
-    def _note(self, _info: object) -> None:
-        CellStarts.messages = _messages()
+        self._events.register("pre_run_cell", _note_cell)
 
     def close(self) -> None:
         """Note no more."""
         CellStarts.messages = -1
         with contextlib.suppress(ValueError):  # the person has taken it out
-            self._events.unregister("pre_run_cell", self._note)
+            self._events.unregister("pre_run_cell", _note_cell)
+
+
+def _note_cell(_info: object) -> None:
+    CellStarts.messages = _messages()
 
 
 def _kernel() -> Any:

@@ -1,0 +1,230 @@
+"""The line that says how far a statement is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from omniduct import DuctRegistry
+from omniduct.databases.duckdb import DuckDBClient
+from omniduct.databases.progress import CURRENT, Progress, Running, counted, counts, shown
+
+SOURCE = Path(__file__).resolve().parents[2] / "omniduct_ext"
+
+WORK = "SELECT max(md5(i::VARCHAR)) FROM range(15000000) t(i)"
+# Minutes of work, in which the driver looks for a cancel all the time.
+SLOW = (
+    "SELECT count(*) FROM range(100000) a(i), range(100000) b(j), range(100) c(k) WHERE hash(i + j + k) = 1"
+)
+
+
+@pytest.fixture
+def db() -> Iterator[DuckDBClient]:
+    db = DuckDBClient(name="db")
+    yield db
+    db.disconnect()
+
+
+# What the line says
+
+
+@pytest.mark.parametrize("width", [20, 30, 40, 60, 79, 200])
+def test_a_line_keeps_to_the_width(width: int) -> None:
+    from tqdm.utils import disp_len
+
+    for name in ("pg", "a_service_with_a_long_name", "服务"):
+        for progress in (
+            Progress(),
+            Progress(rows=10**9, bytes=10**12),
+            Progress(0.5, 10**9, 10**12, "RUNNING"),
+        ):
+            line = shown(name, progress, 3700.0, width)
+            assert disp_len(line) <= width
+            assert line.startswith(name[:5])
+
+
+def test_a_hundred_percent_is_never_shown() -> None:
+    for fraction in (0.994, 0.999, 1.0, 1.7):
+        assert " 99%|" in shown("db", Progress(fraction), 5.0)
+        assert counts(Progress(fraction)) == "99%"
+    assert "  0%|" in shown("db", Progress(-0.1), 5.0)
+
+
+def test_a_bar_goes_without_blocks_where_there_are_none() -> None:
+    assert shown("db", Progress(0.5), 5.0, ascii=True).isascii()
+    assert "█" in shown("db", Progress(0.5), 5.0)
+
+
+def test_what_the_service_says_comes_before_what_was_counted_here() -> None:
+    running = Running("db")
+    running.add(5, 100)
+    running.add(6)
+    assert running.merged(None) == Progress(rows=11, bytes=100)
+    assert running.merged(Progress(0.5, rows=3, text="x")) == Progress(0.5, 3, 100, "x")
+
+
+# What is counted
+
+
+@pytest.mark.parametrize("make", [lambda table: table, lambda table: table.to_reader(10)])
+def test_rows_are_counted_as_they_are_read(make: Callable[[pa.Table], Any]) -> None:
+    running = Running("db")
+    token = CURRENT.set(running)
+    try:
+        source = counted(make(pa.table({"x": list(range(35))})))
+        for _ in source if isinstance(source, pa.RecordBatchReader) else ():
+            pass
+    finally:
+        CURRENT.reset(token)
+    assert running.rows == 35
+
+
+def test_duckdb_says_how_far_it_is(db: DuckDBClient) -> None:
+    found: list[float] = []
+    thread = threading.Thread(target=lambda: db.query(WORK))
+    thread.start()
+    while thread.is_alive():
+        progress = db._progress(None)
+        if progress is not None and progress.fraction is not None:
+            found.append(progress.fraction)
+        time.sleep(0.02)
+    thread.join()
+    assert found == sorted(found)
+    assert 0 < found[0] < 0.5 < found[-1] <= 1
+    assert db._progress(None) is None
+
+
+def test_asking_for_progress_is_harmless_at_any_moment(db: DuckDBClient) -> None:
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            db._progress(None)
+            time.sleep(0.0005)
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for i in range(200):
+        assert db.query(f"SELECT {i}", format="tuple") == [(i,)]
+        if i % 50 == 0:
+            db.reconnect()
+    stop.set()
+    for thread in threads:
+        thread.join()
+
+
+# Where it is shown
+
+
+SCRIPT = """
+import sys, threading, time
+from omniduct.databases.duckdb import DuckDBClient
+
+def nap(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+db = DuckDBClient(name="db", progress={progress})
+db.connect()._connection.create_function("nap", nap, ["DOUBLE"], "DOUBLE")
+db.query("SELECT 1")
+print("begun", flush=True)
+threading.Timer(2.0, db.cancel).start()
+try:
+    db.query(sys.argv[1])
+except Exception as error:
+    print(error)
+print("ended", flush=True)
+"""
+SAID = "db: the statement was cancelled"
+
+
+def script(folder: Path, progress: bool = True) -> str:
+    path = folder / "script.py"
+    path.write_text(SCRIPT.format(progress=progress))
+    return str(path)
+
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SOURCE), "TERM": "dumb"}
+
+
+def test_a_log_has_no_line(tmp_path: Path) -> None:
+    command = [sys.executable, script(tmp_path), SLOW]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == (f"begun\n{SAID}\nended\n", "")
+
+
+def on_a_terminal(folder: Path, statement: str, columns: int = 80, progress: bool = True, **env: str) -> str:
+    """What a script writes on a terminal between two words that it prints."""
+    if sys.platform == "win32":
+        pytest.skip("there is no pseudo-terminal")
+    import pexpect
+
+    child = pexpect.spawn(
+        sys.executable,
+        [script(folder, progress), statement],
+        env={**ENVIRONMENT, **env},
+        dimensions=(24, columns),
+        encoding="utf-8",
+        timeout=60,
+    )
+    child.expect("begun\r\n")
+    child.expect("ended")
+    child.close()
+    return str(child.before)
+
+
+def screen(written: str) -> list[str]:
+    """The lines that a terminal shows in the end, of texts that only go back to the first column."""
+    lines = []
+    for line in written.split("\n"):
+        cells: list[str] = []
+        for part in line.split("\r"):
+            cells[: len(part)] = part
+        lines.append("".join(cells).rstrip())
+    return lines
+
+
+def test_a_terminal_has_a_line_that_goes_when_the_statement_ends(tmp_path: Path) -> None:
+    written = on_a_terminal(tmp_path, "SELECT nap(1.8)")
+    assert "db: " in written and "[00:01" in written
+    assert screen(written) == [""]
+
+
+@pytest.mark.parametrize("columns", [30, 80, 200])
+def test_a_line_fits_and_goes_when_the_statement_fails(tmp_path: Path, columns: int) -> None:
+    written = on_a_terminal(tmp_path, SLOW, columns)
+    assert "%" in written
+    assert all(len(part) < columns for part in written.split("\r") if "[" in part or not part.strip())
+    assert screen(written) == [SAID, ""]
+
+
+def test_a_terminal_without_blocks_has_a_line_too(tmp_path: Path) -> None:
+    written = on_a_terminal(tmp_path, SLOW, PYTHONIOENCODING="ascii")
+    assert "#" in written and "?" not in written
+
+
+def test_a_quick_statement_has_no_line(tmp_path: Path) -> None:
+    assert on_a_terminal(tmp_path, "SELECT nap(0.6)") == ""
+
+
+def test_the_line_can_be_switched_off(tmp_path: Path) -> None:
+    assert on_a_terminal(tmp_path, SLOW, progress=False) == f"{SAID}\r\n"
+
+
+def test_whether_there_is_a_line_can_be_configured() -> None:
+    registry = DuctRegistry()
+    registry.config.DatabaseClient.progress = False
+    assert registry.new("quiet", "duckdb").progress is False
+    assert registry.new("loud", "duckdb", progress=True).progress is True
+    assert DuckDBClient(name="db").progress is True
+    assert DuckDBClient(name="db", progress=False)._arguments_now()["progress"] is False

@@ -1,0 +1,68 @@
+"""Ducts to the databases of the contract, which are disconnected in the end."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from tests.services.processes import Server
+
+if TYPE_CHECKING:
+    from omniduct.databases.base import DatabaseClient
+
+NAME = "contract"
+
+
+@contextlib.contextmanager
+def duckdb() -> Iterator[DatabaseClient]:
+    """A database in memory, in UTC."""
+    from omniduct.databases.duckdb import DuckDBClient
+
+    duct = DuckDBClient(name=NAME, session_properties={"TimeZone": "UTC"})
+    yield duct
+    duct.drop_database()
+
+
+@contextlib.contextmanager
+def sqlite(database: str = "") -> Iterator[DatabaseClient]:
+    """A database in a file, or in memory."""
+    from omniduct.databases.sqlite import SQLiteClient
+
+    duct = SQLiteClient(name=NAME, database=database)
+    yield duct
+    duct.disconnect()
+
+
+@contextlib.contextmanager
+def postgresql(server: Server) -> Iterator[DatabaseClient]:
+    """A database with an enum in it."""
+    from omniduct.databases.postgresql import PostgreSQLClient
+
+    with _served(PostgreSQLClient, server) as duct:
+        duct.execute("CREATE TYPE contract_mood AS ENUM ('sad', 'so so')")
+        yield duct
+        duct.execute("DROP TYPE contract_mood")
+
+
+@contextlib.contextmanager
+def mariadb(server: Server) -> Iterator[DatabaseClient]:
+    """A database."""
+    from omniduct.databases.mysql import MySQLClient
+
+    with _served(MySQLClient, server) as duct:
+        yield duct
+
+
+@contextlib.contextmanager
+def _served(client: Any, server: Server) -> Iterator[DatabaseClient]:
+    duct = client(
+        name=NAME,
+        host=server.host,
+        port=server.port,
+        username=server.user,
+        password=server.password,
+        database=server.database,
+    )
+    yield duct
+    duct.disconnect()
