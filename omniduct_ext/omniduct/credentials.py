@@ -17,14 +17,25 @@ import re
 import shlex
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 from omniduct.errors import DuctAuthenticationError, DuctDriverMissing, DuctPromptUnavailable, Interrupted
 
-__all__ = ["Prompter", "Question", "Secret", "Withdrawn", "ask", "is_tagged", "prompting_with", "resolve"]
+__all__ = [
+    "Prompter",
+    "Question",
+    "Secret",
+    "Withdrawn",
+    "ask",
+    "holds_login",
+    "is_tagged",
+    "prompting_with",
+    "resolve",
+    "without_password",
+]
 
 _TAGS = ("env:", "keyring:", "command:")
 _COMMAND_TIMEOUT = 60.0  # seconds; a password manager may itself be asking the person
@@ -77,6 +88,22 @@ class Secret:
     def wrap(value: object) -> object:
         """A text as a Secret; everything else (True, a callable, None, a Secret) as it is."""
         return Secret(value) if isinstance(value, str) else value
+
+
+_LOGIN = re.compile(r"/[^/@\s]*:[^@\s]+@")
+_PASSWORDS = ("password", "passwd", "pwd")  # as drivers name it
+
+
+def holds_login(value: object) -> bool:
+    """Whether a value is a URL with a password in it."""
+    return isinstance(value, str) and _LOGIN.search(value) is not None
+
+
+def without_password(options: Mapping[str, Any] | None) -> tuple[dict[str, Any], str | None]:
+    """A driver's options without the password, and that: a duct keeps it where nothing shows it."""
+    rest = dict(options or {})
+    found = [rest.pop(name) for name in _PASSWORDS if name in rest]
+    return rest, next((str(password) for password in found if password), None)
 
 
 def is_tagged(value: object, tag: str | None = None) -> bool:

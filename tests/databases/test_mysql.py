@@ -284,6 +284,20 @@ def test_what_listens_but_says_nothing_is_an_error_in_time() -> None:
 # The session
 
 
+def test_a_statement_may_take_longer_than_a_login(mariadb_server: MariaDB) -> None:
+    db = reached(mariadb_server)
+    db.CONNECT_TIMEOUT = 1  # type: ignore[misc]
+    assert db.query("SELECT SLEEP(1.5) AS s", format="tuple") == [(0,)]
+    assert list(db.stream("SELECT SLEEP(1.5) AS s")) == [(0,)]
+    db.disconnect()
+    impatient = reached(mariadb_server, engine_opts={"connect_args": {"read_timeout": 1}})
+    assert said_by(lambda: impatient.query("SELECT SLEEP(3)"), DuctConnectionError) == (
+        "db: the connection was lost while the statement ran, so it may or may not have taken effect "
+        "(Lost connection to MySQL server during query (timed out) (2013)). The next statement connects anew"
+    )
+    impatient.disconnect()
+
+
 def test_a_setting_holds_for_the_duct_or_for_one_call(mariadb_server: MariaDB) -> None:
     db = reached(mariadb_server, session_properties={"sql_mode": "ANSI_QUOTES", "max_statement_time": 33.5})
     ask = "SELECT @@sql_mode AS m, @@max_statement_time AS t"
@@ -337,11 +351,13 @@ def test_replacing_a_table_is_all_or_nothing_also_when_it_is_interrupted(
 ) -> None:
     db.query_to_table("SELECT 1 AS a", "target", if_exists="replace")
     frame = pa.table({"a": list(range(300_000))})
+    # again and again, so that the interrupt does not come after the end
+    kinds: list[Callable[[], object]] = [
+        lambda: [db.query_to_table(LONG, "target", if_exists="replace") for _ in range(50)],
+        lambda: [db.dataframe_to_table(frame, "target", if_exists="replace") for _ in range(50)],
+    ]
     for n in range(14):
-        if n % 2:
-            interrupted(lambda: db.dataframe_to_table(frame, "target", if_exists="replace"), 0.1 * n)
-        else:
-            interrupted(lambda: db.query_to_table(LONG, "target", if_exists="replace"), 0.05 * n)
+        interrupted(kinds[n % 2], 0.09 * n)
         assert db.query("SELECT count(*) AS n FROM target", format="tuple")[0][0] in (1, 300_000, 3_000_000)
         assert db.table_list()["table_name"].tolist() == ["target"]
         assert not mariadb_server.running("omniduct_marked")

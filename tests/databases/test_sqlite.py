@@ -287,6 +287,16 @@ def test_a_stream_is_flat_and_leaves_the_session_usable(
     assert duct.status.running == 0
 
 
+def test_a_stream_from_a_file_runs_beside_the_session_and_one_from_memory_on_it(
+    db: SQLiteClient, filed: SQLiteClient
+) -> None:
+    for duct in (db, filed):
+        duct.execute("CREATE TEMP TABLE mine AS SELECT 1 AS a")
+    assert list(db.stream("SELECT a FROM mine")) == [(1,)]
+    with pytest.raises(DuctStatementError, match="no such table: mine"):
+        list(filed.stream("SELECT a FROM mine"))
+
+
 def test_an_open_cursor_stays_readable_whatever_comes_after_it(db: SQLiteClient) -> None:
     db.execute("CREATE TABLE t AS SELECT 1 AS a UNION ALL SELECT 2")
     cursor = db.execute("SELECT a FROM t ORDER BY a")

@@ -12,7 +12,7 @@ from traitlets.config.loader import LazyConfigValue
 
 from omniduct import protocols
 from omniduct.core.arguments import accepted, configured, did_you_mean, objection
-from omniduct.credentials import Secret
+from omniduct.credentials import Secret, holds_login
 
 if TYPE_CHECKING:
     from omniduct.duct import Duct
@@ -59,7 +59,7 @@ def _hidden_within(value: Any) -> Any:
         return {key: Secret.wrap(each) if _is_password(key) else each for key, each in inner.items()}
     if type(value) in (list, tuple):
         return type(value)(map(_hidden_within, value))
-    return value
+    return Secret(value) if holds_login(value) else value
 
 
 def _is_password(key: object) -> bool:
@@ -90,6 +90,8 @@ def hide_in(config: Config, foreign: frozenset[str] | None = None) -> None:
                 values[key] = hidden(value)
             elif _is_password(key):
                 values[key] = Secret.wrap(value)
+            else:
+                values[key] = _hidden_within(value)
 
 
 def _foreign() -> frozenset[str]:

@@ -130,7 +130,15 @@ def configured(name: object, value: object) -> object:
     """A configured value as an argument: a password wrapped; what was wrapped by mistake as it was."""
     if name == "password":
         return Secret.wrap(value)
-    return value.reveal() if isinstance(value, Secret) and name != "username" else value
+    return value if name == "username" else _revealed(value)
+
+
+def _revealed(value: object) -> object:
+    if isinstance(value, Secret):
+        return value.reveal()
+    if isinstance(value, dict):
+        return {key: _revealed(each) for key, each in value.items()}
+    return list(map(_revealed, value)) if type(value) is list else value
 
 
 def _shown(name: str, value: object) -> str:

@@ -43,7 +43,7 @@ def of_statement(error: Exception, statement: str) -> Explanation:
     """What a failed statement means."""
     code, text = parts(error)
     if (code in _LOST and type(error).__name__ != "ProgrammingError") or isinstance(error, OSError):
-        return sqlalchemy_errors.lost(said(code if code != "0" else "", text.strip("() ")))
+        return sqlalchemy_errors.lost(said(code if code != "0" else "", text.strip()))
     if code == _SYNTAX:
         return Explanation(said(code, _MANUAL.sub("", text)), _place(text, statement))
     table, column = _named(_NO_TABLE, code, text), _named(_NO_COLUMN, code, text)

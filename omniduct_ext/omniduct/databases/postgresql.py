@@ -8,6 +8,7 @@ import warnings
 from typing import Any
 
 from omniduct.core import failures
+from omniduct.credentials import without_password
 from omniduct.databases import postgresql_errors as errors
 from omniduct.databases.base import DatabaseClient
 from omniduct.databases.cursors import ArrowCursor
@@ -68,8 +69,11 @@ class PostgreSQLClient(PostgreSQLTables, DatabaseClient):
         engine_opts: dict[str, Any] | None = None,
     ) -> None:
         self.database = database
-        further = dict((engine_opts or {}).get("connect_args") or {})
-        self.connection_options = {**further, **(connection_options or {})}
+        further = (engine_opts or {}).get("connect_args") or {}
+        self.connection_options, password = without_password({**further, **(connection_options or {})})
+        if password is not None and self._password is None:
+            self.password = password
+        self._arguments |= {"connection_options": self.connection_options, "engine_opts": None}
         pool = {name: value for name, value in (engine_opts or {}).items() if name != "connect_args"}
         ignored = [name for name, value in {"driver": driver, **pool}.items() if value]
         if ignored:

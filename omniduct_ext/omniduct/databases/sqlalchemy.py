@@ -107,6 +107,11 @@ class SQLAlchemyClient(LoadedTables):
 
         return by_description(cursor.description, self._dialect)
 
+    def _exhaust(self, cursor: Any) -> None:
+        while cursor.description is not None and cursor.fetchmany(10_000):
+            pass
+        cursor.close()
+
     def _hand_out(self, cursor: Any) -> Any:
         if self.driver in self.BUFFERED or isinstance(cursor, BufferedCursor):
             return cursor

@@ -6,6 +6,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from omniduct.core.sockets import Wire, connected
+from omniduct.credentials import without_password
 from omniduct.databases import sqlalchemy_errors as errors
 from omniduct.databases.base import DatabaseClient
 from omniduct.databases.dialects import DIALECTS, PLACEHOLDERS, Address, Dialect, near_dialects
@@ -35,7 +36,7 @@ class SQLAlchemyConnections(DatabaseClient):
         self._dialect = named or (address and address.dialect) or own or self._default_dialect()
         self._driver = driver or behind or (address and address.driver) or ""
         self.database = database or (address.database if address else "")
-        self.engine_opts = dict(engine_opts or {})
+        self.engine_opts = self._take_password(dict(engine_opts or {}))
         self._query = dict(address.query) if address else {}
         self._engine: Engine | None = None
         self._link: Link | None = None
@@ -59,6 +60,16 @@ class SQLAlchemyConnections(DatabaseClient):
             self.password = address.password
         self._arguments["url"] = address.without_login()  # what copies are made from
         return address
+
+    def _take_password(self, engine_opts: dict[str, Any]) -> dict[str, Any]:
+        """Move a password among the driver's arguments to the duct's own field."""
+        rest, password = without_password(engine_opts.get("connect_args"))
+        if password is None:
+            return engine_opts
+        if self._password is None:
+            self.password = password
+        self._arguments["engine_opts"] = {**engine_opts, "connect_args": rest}
+        return dict(self._arguments["engine_opts"])
 
     def _default_dialect(self) -> str:
         protocol = self.PROTOCOLS[0]

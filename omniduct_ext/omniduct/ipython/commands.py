@@ -11,7 +11,7 @@ from omniduct import protocols
 from omniduct.core.cleanup import in_order
 from omniduct.core.endpoints import where
 from omniduct.core.lifecycle import CONNECTED
-from omniduct.credentials import is_tagged
+from omniduct.credentials import holds_login, is_tagged
 from omniduct.duct import Duct
 from omniduct.errors import DuctConnectionError, DuctError, DuctMagicError
 from omniduct.ipython.lines import Declaration, parse
@@ -126,7 +126,8 @@ class OmniductCommands(MagicsProvider):
     def _new(self, name: str, protocol: str, **arguments: Any) -> Table:
         """Make a duct and register it."""
         password = arguments.get("password")
-        if isinstance(password, str) and not is_tagged(password):
+        literal = isinstance(password, str) and not is_tagged(password)
+        if literal or any(map(holds_login, arguments.values())):
             raise DuctMagicError(
                 "%omniduct new takes no literal password, which would stay in the notebook and the history; "
                 "use password=True to be asked, or a source: 'env:NAME', 'keyring:service' or 'command:...'"
