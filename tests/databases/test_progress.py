@@ -20,8 +20,8 @@ from omniduct.databases.progress import CURRENT, Progress, Running, counted, cou
 
 SOURCE = Path(__file__).resolve().parents[2] / "omniduct_ext"
 
-WORK = "SELECT max(md5(i::VARCHAR)) FROM range(15000000) t(i)"
-# Minutes of work, in which the driver looks for a cancel all the time.
+WORK = "SELECT max(md5(i::VARCHAR)) FROM numbers"
+# Seconds of work, and minutes, in which the driver looks for a cancel all the time.
 SLOW = (
     "SELECT count(*) FROM range(100000) a(i), range(100000) b(j), range(100) c(k) WHERE hash(i + j + k) = 1"
 )
@@ -89,6 +89,7 @@ def test_rows_are_counted_as_they_are_read(make: Callable[[pa.Table], Any]) -> N
 
 
 def test_duckdb_says_how_far_it_is(db: DuckDBClient) -> None:
+    db.query("CREATE TABLE numbers AS SELECT range AS i FROM range(15000000)")
     found: list[float] = []
     thread = threading.Thread(target=lambda: db.query(WORK))
     thread.start()
@@ -203,7 +204,7 @@ def test_a_terminal_has_a_line_that_goes_when_the_statement_ends(tmp_path: Path)
 @pytest.mark.parametrize("columns", [30, 80, 200])
 def test_a_line_fits_and_goes_when_the_statement_fails(tmp_path: Path, columns: int) -> None:
     written = on_a_terminal(tmp_path, SLOW, columns)
-    assert "%" in written
+    assert written.count("db: ") > 1  # the last is what is printed in the end
     assert all(len(part) < columns for part in written.split("\r") if "[" in part or not part.strip())
     assert screen(written) == [SAID, ""]
 

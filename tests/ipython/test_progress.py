@@ -86,11 +86,11 @@ def test_the_line_goes_when_the_statement_fails(kernel: Kernel) -> None:
 
 def test_the_line_goes_when_the_person_interrupts(kernel: Kernel) -> None:
     sent = kernel.start("%db {{ SLOW }}")
-    time.sleep(1.8)
+    time.sleep(2.2)
     kernel.interrupt()
     outcome = kernel.finish(sent)
     assert outcome.ename == "KeyboardInterrupt"
-    assert "%" in outcome.lines[-1] and outcome.displays == {}
+    assert "[00:0" in outcome.lines[-1] and outcome.displays == {}
 
 
 def test_a_line_may_be_switched_off(kernel: Kernel) -> None:
@@ -148,7 +148,7 @@ def test_a_handle_shows_how_far_it_is_and_in_the_end_how_it_ended(kernel: Kernel
     kernel.run("time.sleep(1.5)")
     (display,) = outcome.displays
     seen = [kernel.page.displays[display]]
-    assert re.match(r"db: +\d+%\|.*\| \[00:0\d<", seen[0]), seen
+    assert re.match(r"db: .*\[00:0\d", seen[0]), seen
     assert kernel.value("2 + 2") == "4"
     assert kernel.value("handle.cancel()") == "True"
     assert handle_shown(kernel, outcome) == "<Background of db, cancelled>"
@@ -182,7 +182,7 @@ def test_the_whole_result_is_in_result(kernel: Kernel) -> None:
 def test_interrupting_a_result_leaves_the_statement_running(kernel: Kernel) -> None:
     kernel.run("handle = db.query(SLOW, background=True)")
     sent = kernel.start("handle.result()")
-    time.sleep(1.5)
+    time.sleep(2.2)
     kernel.interrupt()
     outcome = kernel.finish(sent)
     assert outcome.ename == "KeyboardInterrupt"
@@ -232,11 +232,9 @@ def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
 
 def test_the_terminal_shows_a_line_and_takes_it_away(terminal: Terminal) -> None:
     terminal.type("%db {{ SLOW }}")
-    time.sleep(2)
+    terminal.see("[00:01")
     terminal.interrupt()
-    printed = terminal.answer()
-    assert "%|" in printed
-    after = printed[printed.rindex("%|") :].split("\r", 1)[1]
+    after = terminal.answer().rpartition("[00:0")[2].split("\r", 1)[1]
     assert re.match(r" +\r", after), after  # written over with nothing, and back at the first column
     assert "cancelled" in after
 
@@ -253,7 +251,7 @@ def test_a_duct_may_be_configured_to_show_nothing(terminal: Terminal) -> None:
     terminal.type("%quiet {{ SLOW }}")
     time.sleep(2)
     terminal.interrupt()
-    assert "%|" not in terminal.answer()
+    assert "[00:0" not in terminal.answer()
 
 
 def test_leaving_while_a_statement_runs_says_so(terminal: Terminal) -> None:

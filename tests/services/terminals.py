@@ -65,6 +65,10 @@ class Terminal:
         self._child.expect(rf"In \[{self._inputs}\]: ")
         return plain(self._child.before)
 
+    def see(self, text: str) -> None:
+        """Wait until a text is printed."""
+        self._child.expect_exact(text)
+
     def interrupt(self, times: int = 1, every: float = 0.0) -> None:
         """Press Control and C."""
         for _ in range(times):
