@@ -1,6 +1,6 @@
 """What goes wrong with a server: what the person is told, that the next works, that nothing is left.
 
-Every fault is a real one, of a real server. The tests note in build/faults.jsonl what was said and left.
+Every fault is a real one, of a real server. What was said and left stands in build/faults.md afterwards.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ from omniduct.errors import (
 )
 
 ROOT = Path(__file__).resolve().parents[2]
-TABLE = ROOT / "build" / "faults.jsonl"
+TABLE = ROOT / "build" / "faults.md"
+HEAD = "| fault | server | what the person sees | seconds | what is left |\n|---|---|---|---|---|\n"
+
+noted: list[tuple[str, ...]] = []
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,15 @@ class Case:
         ]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def table() -> Iterator[None]:
+    """The table of faults, once all tests have run."""
+    yield
+    TABLE.parent.mkdir(exist_ok=True)
+    rows = "".join(f"| {' | '.join(row)} |\n" for row in sorted(noted))
+    TABLE.write_text(HEAD + rows, encoding="utf-8")
+
+
 @pytest.fixture(params=list(DIALECTS))
 def case(request: pytest.FixtureRequest) -> Iterator[Case]:
     server = request.getfixturevalue("own_mariadb" if request.param == "mysql" else "own_postgresql")
@@ -141,16 +153,9 @@ def note(case: Case, request: pytest.FixtureRequest) -> Callable[[str, object], 
 
     def note(fault: str, said: object, seconds: float | None = None) -> None:
         text = said if isinstance(said, str) else f"{type(said).__name__}: {said}"
-        row = {
-            "server": case.server.PROTOCOL,
-            "fault": fault,
-            "said": text,
-            "seconds": seconds,
-            "left": case.left(),
-        }
-        TABLE.parent.mkdir(exist_ok=True)
-        with TABLE.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        seen = "<br>".join(f"`{line}`" for line in text.replace("|", "¦").splitlines())
+        took = "" if seconds is None else f"{seconds:.1f}"
+        noted.append((fault, case.server.PROTOCOL, seen, took, case.left()))
 
     return note
 

@@ -317,7 +317,7 @@ def test_head_desc_and_props_look_at_a_table(shell: Shell) -> None:
     assert len(shell.value("%db.head trips 3")) == len(shell.value("%db.head trips n=1 + 2")) == 3
     assert len(shell.value("%db.head main.trips 1")) == 1
     assert shell.value("%db.desc trips").iloc[0, 0] == "i"
-    assert len(shell.value("%db.props trips")) == 1
+    assert shell.value("%db.props trips").loc["table_name", "value"] == "trips"
 
 
 # Errors
@@ -461,3 +461,20 @@ def test_register_magics_gives_a_duct_magics_under_another_name(shell: Shell, na
 def test_a_duct_made_without_a_registry_has_magics_when_it_registers_them(shell: Shell, named: Any) -> None:
     DuckDBClient(name="loner").register_magics()
     assert shell.value("%loner SELECT 1 AS a")["a"].tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("INSERT INTO counted VALUES (1), (2)", "2 rows changed"),
+        ("UPDATE counted SET x = 3 WHERE x = 1", "1 row changed"),
+        ("DELETE FROM counted WHERE x > 5", "0 rows changed"),
+        ("INSERT INTO counted VALUES (1); CREATE TABLE another (x INT)", ""),
+        ("INSERT INTO counted VALUES (1) RETURNING x", ""),
+        ("SELECT 'INSERT' AS x", ""),
+    ],
+)
+def test_a_cell_says_how_many_rows_it_has_changed(shell: Shell, cell: str, said: str) -> None:
+    shell.run("%%db\nCREATE TABLE counted AS SELECT 1 AS x")
+    ran = shell.run(f"%%db\n{cell}")
+    assert [line for line in ran.stdout.splitlines() if "changed" in line] == ([said] if said else [])

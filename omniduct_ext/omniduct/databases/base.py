@@ -13,7 +13,7 @@ from omniduct.databases.execution import Execution
 from omniduct.databases.hooks import BATCH_ROWS
 from omniduct.databases.magics import DatabaseMagics
 from omniduct.databases.namespaces import ParsedNamespaces
-from omniduct.databases.progress import counted
+from omniduct.databases.progress import counted, note_changes
 from omniduct.databases.rendering import TemplateMethods
 from omniduct.databases.results import CURSOR_FORMATTERS, Formatter, formatter
 from omniduct.databases.running import Session
@@ -310,7 +310,10 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Execution):
     def _dump(self, cursor: Any, chosen: Formatter) -> Any:
         if chosen.NAME == "raw":
             return self._hand_out(cursor)
-        return None if self._cursor_empty(cursor) else chosen.dump(counted(self._whole(cursor)))
+        if self._cursor_empty(cursor):
+            note_changes(getattr(cursor, "rowcount", -1))
+            return None
+        return chosen.dump(counted(self._whole(cursor)))
 
     # In the background, where the connection is closed when the statement has ended
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import dataclasses
 import functools
 import os
 import sys
@@ -149,15 +150,16 @@ class DuckDBClient(DatabaseClient):
         session_properties: dict[str, Any],
         parameters: list[Any] | None = None,
         frames: Mapping[str, Any] | None = None,
-    ) -> duckdb.DuckDBPyRelation | None:
+    ) -> duckdb.DuckDBPyRelation | _Done:
         connection: Any = cursor or self._connection
         given: dict[str, Any] = {"params": parameters} if parameters else {}
         run = functools.partial(connection.sql, statement, **given)
         relation = _call_within(_names(frames), run)
-        return None if relation is None or _says_nothing(connection, statement, relation) else relation
+        changed = -1 if relation is None else _rows_changed(connection, statement, relation)
+        return relation if changed is None else _Done(changed)
 
     def _cursor_empty(self, cursor: Any) -> bool:
-        return cursor is None
+        return isinstance(cursor, _Done)
 
     def _arrow_batches(self, cursor: duckdb.DuckDBPyRelation, batch_rows: int) -> pa.RecordBatchReader:
         return cursor.to_arrow_reader(batch_rows)
@@ -165,11 +167,13 @@ class DuckDBClient(DatabaseClient):
     def _whole(self, cursor: duckdb.DuckDBPyRelation) -> pa.Table:
         return cursor.to_arrow_table()
 
-    def _hand_out(self, cursor: duckdb.DuckDBPyRelation | None) -> ArrowCursor:
-        return ArrowCursor(None if cursor is None else self._arrow_batches(cursor, BATCH_ROWS).read_all())
+    def _hand_out(self, cursor: duckdb.DuckDBPyRelation | _Done) -> ArrowCursor:
+        if isinstance(cursor, _Done):
+            return ArrowCursor(None, cursor.rowcount)
+        return ArrowCursor(self._arrow_batches(cursor, BATCH_ROWS).read_all())
 
-    def _exhaust(self, cursor: duckdb.DuckDBPyRelation | None) -> None:
-        if cursor is not None:
+    def _exhaust(self, cursor: duckdb.DuckDBPyRelation | _Done) -> None:
+        if not isinstance(cursor, _Done):
             for _ in self._arrow_batches(cursor, BATCH_ROWS):
                 pass
 
@@ -318,17 +322,27 @@ with warnings.catch_warnings():
     )
 
 
-def _says_nothing(connection: Any, statement: str, relation: duckdb.DuckDBPyRelation) -> bool:
-    """Whether the relation of a statement that has run already (CREATE, SET) says nothing."""
+@dataclasses.dataclass(frozen=True)
+class _Done:
+    """The answer of a statement that says nothing; -1 rows where nobody knows."""
+
+    rowcount: int
+
+
+def _rows_changed(connection: Any, statement: str, relation: duckdb.DuckDBPyRelation) -> int | None:
+    """The rows that a statement has changed (-1: it is none that changes rows); None if it has a result."""
     import duckdb
 
     if relation.columns not in (["Success"], ["Count"]):
-        return False
+        return None
     parsed = connection.extract_statements(statement)[0]
     if parsed.type == duckdb.StatementType.SELECT:
-        return False  # it has not run yet: asking it for its rows would run it twice
+        return None  # it has not run yet: asking it for its rows would run it twice
     counts = duckdb.ExpectedResultType.CHANGED_ROWS in parsed.expected_result_type
-    return relation.shape[0] == 0 or (counts and "returning" not in statement.lower())
+    if counts and "returning" not in statement.lower():
+        rows = relation.fetchall()
+        return int(rows[0][0]) if rows else -1
+    return -1 if relation.shape[0] == 0 else None
 
 
 def _literal(value: object) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import keyword
 import re
 from collections import ChainMap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from omniduct.core.arguments import did_you_mean
+from omniduct.databases.progress import CHANGES
 from omniduct.errors import DuctMagicError
 from omniduct.utils.magics import Declared, MagicCall, MagicsProvider, Rest, cell_magic, line_magic
 
@@ -79,7 +81,8 @@ class DatabaseMagics(MagicsProvider):
                 f"%%{_own(self).name}: with background=True there are no rows yet for show and transpose"
             )
         given = {"format": format, "template": template, "context": _context(call, context), **options}
-        result = _own(self).query(body, background=background, **given)
+        with _changes_shown(call):
+            result = _own(self).query(body, background=background, **given)
         if background:
             return _handed(call, result, variable)
         return _present(call, result, variable, show, transpose)
@@ -104,7 +107,8 @@ class DatabaseMagics(MagicsProvider):
             return run(own.template_get(name), template=True, context=_context(call, values))
         if _names_template(name, rest):
             own.template_get(name)  # raises, with near misses
-        return run(statement, context=_context(call, None))
+        with _changes_shown(call):
+            return run(statement, context=_context(call, None))
 
     def _check_values(self, name: str, values: Mapping[str, Any]) -> None:
         """Complain about values that a template does not use."""
@@ -269,11 +273,25 @@ class DatabaseMagics(MagicsProvider):
         table
             The table, as ``schema.table``.
         """
-        return _own(self).table_props(table)
+        found = _own(self).table_props(table)
+        return found.T.set_axis(["value"], axis=1) if len(found) == 1 else found
 
     def _complete_magic(self, declared: Declared, before: str) -> list[str]:
         named = declared.kind == "line" and declared.suffix in ("", "execute", "stream", "render", "template")
         return _own(self).template_names if named and not before.strip() else []
+
+
+@contextlib.contextmanager
+def _changes_shown(call: MagicCall) -> Iterator[None]:
+    """Show how many rows the last statement has changed, if it is one that changes rows."""
+    noted: list[int] = []
+    token = CHANGES.set(noted)
+    try:
+        yield
+    finally:
+        CHANGES.reset(token)
+    if noted:
+        call.note(f"{noted[-1]:,} {'row' if noted[-1] == 1 else 'rows'} changed")
 
 
 class _Text:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import logging
 import os
+import re
 import sys
 import threading
 import time
@@ -17,9 +18,23 @@ from omniduct.databases.running import check_wanted
 if TYPE_CHECKING:
     from omniduct.databases.cursors import DBAPICursor
 
-__all__ = ["CURRENT", "Line", "Progress", "Running", "Showing", "counted", "counts", "duration", "shown"]
+__all__ = [
+    "CHANGES",
+    "CURRENT",
+    "Line",
+    "Progress",
+    "Running",
+    "Showing",
+    "counted",
+    "counts",
+    "duration",
+    "note_changes",
+    "shown",
+]
 
 logger = logging.getLogger("omniduct")
+
+_CHANGES_ROWS = re.compile(r"\b(?:INSERT|UPDATE|DELETE|MERGE|REPLACE|COPY)\b", re.IGNORECASE)
 
 SHOWN_AFTER = 1.0
 """Seconds after which a statement shows its progress."""
@@ -103,6 +118,19 @@ class Running:
 
 CURRENT: contextvars.ContextVar[Running | None] = contextvars.ContextVar("omniduct_running", default=None)
 """The call on whose behalf the code runs."""
+
+
+CHANGES: contextvars.ContextVar[list[int] | None] = contextvars.ContextVar("omniduct_changes", default=None)
+"""Where the rows that a statement changed are noted, for who shows them."""
+
+
+def note_changes(rows: int | None) -> None:
+    """Note how many rows a statement without a result has changed; -1 where nobody knows."""
+    noted, running = CHANGES.get(), CURRENT.get()
+    if noted is None or running is None or rows is None or rows < 0:
+        return
+    if _CHANGES_ROWS.search(running.statement):  # of any other statement some drivers say 0
+        noted.append(rows)
 
 
 def counted(source: Any) -> Any:

@@ -139,6 +139,10 @@ class Transaction:
         except DuctError as failure:  # with its connection the transaction goes too
             failures.log(client, "rolling back", failure)
 
+    def __repr__(self) -> str:
+        name, state = self._client.name, "open" if self._client._transaction is self else "not open"
+        return f"<Transaction of {name}, {state}: it is used as `with {name}.transaction():`>"
+
     def _refusal(self, then: str) -> DuctStatementError:
         return DuctStatementError(f"{self._client.name}: the transaction is over: {self.undone}. {then}")
 
