@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from tests.services.firebird import Firebird
 from tests.services.mariadb import MariaDB
 from tests.services.postgresql import PostgreSQL
 from tests.services.processes import Server
@@ -21,6 +22,13 @@ def postgresql_server() -> Iterator[PostgreSQL]:
 def mariadb_server() -> Iterator[MariaDB]:
     """A MariaDB for all tests, which no test stops, freezes or reconfigures."""
     with MariaDB() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def firebird_server() -> Iterator[Firebird]:
+    """A Firebird for all tests, which no test stops, freezes or reconfigures."""
+    with Firebird() as server:
         yield server
 
 

@@ -231,6 +231,7 @@ def test_what_has_ended_is_not_cancelled(db: DuckDBClient) -> None:
 
 def test_disconnecting_cancels_and_says_so(db: DuckDBClient) -> None:
     handles = [db.query(SLOW, background=True) for _ in range(2)]
+    wait_until(lambda: all(handle._work.running.began for handle in handles))
     db.disconnect()
     for handle in handles:
         with pytest.raises(DuctStatementError, match="cancelled: the duct was disconnected"):

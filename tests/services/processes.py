@@ -27,7 +27,7 @@ Own = TypeVar("Own", bound="Server")
 
 def program(*names: str, package: str) -> str:
     """Where a program is, by the first of its names that is found; a test without it is skipped."""
-    folders = [*os.get_exec_path(), *sorted(glob.glob("/usr/lib/postgresql/*/bin"))[::-1], "/usr/sbin"]
+    folders = [*os.get_exec_path(), *sorted(glob.glob("/usr/lib/postgresql/*/bin"))[::-1], "/usr/sbin", "/usr/local/sbin"]
     for name in names:
         if found := shutil.which(name, path=os.pathsep.join(folders)):
             return found
@@ -57,6 +57,7 @@ class Server(ABC):
 
     PROTOCOL: str
     ADMIN = "admin"
+    ALIVE = "SELECT 1"  # a query that it answers when it is ready
     RUNNING: str  # a query of the statements that run, without the one that asks
     USERS: str  # a query of the users of the connections, likewise
     STOP: signal.Signals  # ends it in good order, whoever is connected
@@ -182,6 +183,10 @@ class Server(ABC):
     def ask(self, sql: str, user: str, password: str, database: str) -> list[tuple[Any, ...]]:
         """Run statements over a connection of its own; the rows of the last one."""
 
+    def environment(self) -> dict[str, str]:
+        """Variables that its programs need."""
+        return {}
+
     @property
     def home(self) -> Path:
         """The folder for all it keeps, removed at the end."""
@@ -209,12 +214,13 @@ class Server(ABC):
         assert self._guard is not None
         # In a shared folder for temporary files, one MariaDB that starts removes those of another.
         home = str(self._folder)
+        own = self.environment()
         user, group = _unprivileged() if _is_root() else (None, None)
         with self._log_file.open("ab") as log:
             process = subprocess.Popen(
                 command,
                 cwd=self._folder,
-                env={"PATH": os.environ["PATH"], "LC_ALL": "C", "HOME": home, "TMPDIR": home},
+                env={"PATH": os.environ["PATH"], "LC_ALL": "C", "HOME": home, "TMPDIR": home, **own},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -230,7 +236,7 @@ class Server(ABC):
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
-                self.ask("SELECT 1", self.ADMIN, self.admin_password, "")
+                self.ask(self.ALIVE, self.ADMIN, self.admin_password, "")
             except Exception as error:
                 late = time.monotonic() > deadline
                 if late or not self.is_running:

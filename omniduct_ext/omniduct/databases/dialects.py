@@ -63,6 +63,12 @@ class Dialect:
         Whether a transaction takes back the tables that it made.
     settings : Settings, optional
         How settings of the session are set and read.
+    makes_of_queries, renames : bool
+        Whether it has CREATE TABLE ... AS, and gives a table another name.
+    autocommits : bool
+        Whether a driver that cannot be told to commit each statement does so of itself.
+    place : str
+        The database with host and port in it, where its driver must not be given them apart.
     """
 
     drivers: tuple[Driver, ...] = ()
@@ -74,6 +80,10 @@ class Dialect:
     upper: bool = False
     transactional: bool = False
     settings: Settings | None = None
+    makes_of_queries: bool = True
+    renames: bool = True
+    autocommits: bool = False
+    place: str = ""
 
     def driver(self) -> Driver | None:
         """The driver to use: the first that is installed, else the first."""
@@ -103,6 +113,7 @@ DIALECTS = {
         sqlglot="duckdb",
         levels=_THREE,
         transactional=True,
+        autocommits=True,
     ),
     "firebird": Dialect(
         (Driver("firebird", "firebird.driver", "firebird-driver"),),
@@ -110,6 +121,10 @@ DIALECTS = {
         levels=("table",),
         port=3050,
         upper=True,
+        makes_of_queries=False,
+        renames=False,
+        # Apart, they are kept by the name of the database, for all servers that have one of that name.
+        place="inet://{host}:{port}/{database}",
     ),
     "mariadb": Dialect(
         (*_MYSQL, Driver("mariadbconnector", "mariadb", "mariadb", "connect_timeout")),

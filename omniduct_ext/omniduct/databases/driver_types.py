@@ -22,6 +22,8 @@ def by_description(
     Some drivers (pyodbc) name a Python type, Oracle's one of its own, PostgreSQL's the number of the type;
     the numbers of all others mean something else in each.
     """
+    if dialect == "firebird":
+        return [_sized(column) for column in description or ()]
     numbered = dialect == "postgresql"
     return [_type(column, numbered) for column in description or ()]
 
@@ -38,6 +40,24 @@ def _type(column: Sequence[Any], numbered: bool) -> pa.DataType | None:
     if isinstance(kind, int):
         return _plain_types().get(kind) if numbered else None
     return _plain_types().get(kind if isinstance(kind, type) else getattr(kind, "name", None))
+
+
+def _sized(column: Sequence[Any]) -> pa.DataType | None:
+    """The type by what Firebird's driver says: a type of Python's, the bytes that it takes, negative scales."""
+    _, kind, _, size, precision, scale = column[:6]
+    if kind is decimal.Decimal:
+        return decimal_type(precision or _DIGITS.get(size, 0), -scale)
+    return _sized_types().get((kind, size)) or _plain_types().get(kind)
+
+
+_DIGITS = {2: 4, 4: 9, 8: 18, 16: 38}  # of an exact number that was computed, by its size
+
+
+@functools.cache
+def _sized_types() -> dict[Any, pa.DataType]:
+    import pyarrow as pa
+
+    return {(int, 2): pa.int16(), (int, 4): pa.int32(), (float, 4): pa.float32()}
 
 
 def decimal_type(precision: int, scale: int) -> pa.DataType | None:

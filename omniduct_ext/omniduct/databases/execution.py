@@ -66,11 +66,14 @@ class Execution(Transactions, DatabaseHooks, Duct):
         options: dict[str, Any],
     ) -> _Result:
         cursor = options.get("cursor")
+        answer = None
         try:
             with self._settings(options.get("session_properties"), cursor):
                 try:
-                    result = finish(self._execute_prepared(statement, options))
+                    answer = self._execute_prepared(statement, options)
+                    result = finish(answer)
                 except Exception as error:  # recover first: settings are restored on a usable session
+                    _let_go(answer)
                     failure = self._failure(error, which, self._recovered(cursor), statement.text, cursor)
                 else:
                     if cursor is None:
@@ -250,3 +253,9 @@ class Execution(Transactions, DatabaseHooks, Duct):
         super()._after_fork()
         self._session = None
         self._forget_transaction()
+
+
+def _let_go(cursor: Any) -> None:
+    """Close a cursor that nobody reads on: while it is open, some drivers go on being interrupted."""
+    with contextlib.suppress(Exception):
+        cursor.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["BufferedCursor", "Link"]
 
 _PATIENCE = 1.0  # seconds for a thread to leave a connection whose socket was shut
+_RAISE = 3  # Firebird's word for: cancel what runs
 
 
 class Link:
@@ -69,6 +71,10 @@ class Link:
 
     def interrupt(self) -> None:
         """Cancel what runs, by whatever its driver has for that."""
+        attachment = getattr(self.driver, "_att", None)  # Firebird's
+        if attachment is not None:
+            attachment.cancel_operation(_RAISE)
+            return
         for thing in (self.driver, self.running):
             for name in ("interrupt", "cancel_safe", "cancel"):
                 if callable(method := getattr(thing, name, None)):
@@ -78,10 +84,18 @@ class Link:
         if query:
             self.running.abort_query(query)
 
+    def commit(self) -> None:
+        """Commit what is open."""
+        self.connection.dialect.do_commit(self.dbapi)
+
+    def rollback(self) -> None:
+        """Take back what is open."""
+        self.connection.dialect.do_rollback(self.dbapi)
+
     def in_transaction(self) -> bool | None:
         """Whether a transaction is open; None if that does not show."""
-        if self.begun:
-            return True
+        if self.begun or not self.autocommits:
+            return self.begun
         status = getattr(getattr(self.driver, "info", None), "transaction_status", None)  # psycopg
         if status is not None:
             return int(status) != 0
@@ -113,9 +127,21 @@ class Link:
                 return
         self._drop_rows()
         if not self.connection.closed:
+            self._hang_up()
+        self.wire.close()
+
+    def _hang_up(self) -> None:
+        """Have SQLAlchemy close it, within a while: some drivers await the service's goodbye."""
+        dialect: Any = self.connection.dialect
+        if not hasattr(self.dbapi, "terminate"):  # as Firebird's, of which its dialect thinks it has
+            dialect.do_terminate = dialect.do_close
+        impatient = threading.Timer(_PATIENCE, self.wire.sever)
+        impatient.start()
+        try:
             self.connection.invalidate()
             self.connection.close()
-        self.wire.close()
+        finally:
+            impatient.cancel()
 
     def _drop_rows(self) -> None:
         """Leave the rows that were not fetched: pymysql would read them to the last."""

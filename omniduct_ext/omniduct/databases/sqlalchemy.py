@@ -70,18 +70,21 @@ class SQLAlchemyClient(LoadedTables):
         assert link is not None
         raw = link.running = self._cursor(link, statement) if cursor is link or cursor is None else cursor
         link.had_begun = bool(link.in_transaction())
+        dialect = link.connection.dialect
         with link.inside():
             if parameters:
-                raw.execute(self._sent(statement), tuple(map(self._bound, parameters)))
+                dialect.do_execute(raw, self._sent(statement), tuple(map(self._bound, parameters)))
             else:
-                raw.execute(statement)
-            if not link.autocommits and not link.begun and raw.description is None:
-                link.driver.commit()
-        return raw
+                dialect.do_execute_no_params(raw, statement)
+            if link.autocommits or link.begun or (link.beside and _only_reads(statement)):
+                return raw
+            kept = BufferedCursor(raw)  # a commit may close the driver's
+            link.commit()
+        return kept
 
     def _cursor(self, link: Link, statement: str) -> Any:
         """A new cursor; beside the session one that leaves the rows at the service, if there is one."""
-        if link.beside and self.driver == "psycopg" and _may_be_declared(statement):
+        if link.beside and self.driver == "psycopg" and _only_reads(statement):
             return link.driver.cursor("omniduct", withhold=True)  # of itself it would fetch them all
         return link.dbapi.cursor()
 
@@ -133,8 +136,11 @@ class SQLAlchemyClient(LoadedTables):
         if link is None:
             return ""
         if link.is_aborted():
-            link.driver.rollback()
+            link.rollback()
             self._to_autocommit(link)
+        elif not link.autocommits and not link.begun:
+            link.rollback()
+            return ""
         elif not link.had_begun or self._still_begun(link) is not False:
             return ""
         return "\nThe transaction was rolled back."
@@ -194,12 +200,12 @@ class SQLAlchemyClient(LoadedTables):
 
     def _commit(self) -> None:
         link = self._on_link()
-        link.driver.commit()
+        link.commit()
         self._to_autocommit(link)
 
     def _rollback(self) -> None:
         link = self._on_link()
-        link.driver.rollback()
+        link.rollback()
         self._to_autocommit(link)
 
     def _in_transaction(self) -> bool | None:
@@ -214,8 +220,8 @@ _READS = re.compile(r"\s*(SELECT|VALUES|TABLE|WITH)\b", re.IGNORECASE)
 _WRITES = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE|INTO|SHARE)\b", re.IGNORECASE)
 
 
-def _may_be_declared(statement: str) -> bool:
-    """Whether PostgreSQL surely takes a statement for a cursor of its own."""
+def _only_reads(statement: str) -> bool:
+    """Whether a statement surely changes nothing."""
     return bool(_READS.match(statement)) and not _WRITES.search(statement)
 
 

@@ -198,15 +198,19 @@ class SQLAlchemyConnections(DatabaseClient):
         """Where to connect to; only here a password is beside the host."""
         import sqlalchemy
 
-        host = self.host
+        host, port, wanted = self.host, self.port, self.database if database is None else database
         logs_in = host is not None or self._username is not None
+        if host is not None and self._facts.place:
+            at = f"[{host}]" if ":" in host else host
+            wanted = self._facts.place.format(host=at, port=port, database=wanted)
+            host = None
         return sqlalchemy.URL.create(
             f"{self._dialect}+{self.driver}" if self.driver else self._dialect,
             username=self.username if logs_in else None,
             password=self.password,
             host=host,
-            port=self.port if host is not None else None,
-            database=(self.database if database is None else database) or None,
+            port=port if host is not None else None,
+            database=wanted or None,
             query=self._query,
         )
 
@@ -237,15 +241,18 @@ class SQLAlchemyConnections(DatabaseClient):
         if link.autocommits:
             try:
                 dialect.set_isolation_level(link.dbapi, "AUTOCOMMIT")
-            except AttributeError:  # the driver does so without being told, as DuckDB's
-                link.is_told = False
+            except AttributeError:  # the driver cannot be told
+                link.is_told, link.autocommits = False, self._facts.autocommits
 
     def _is_connected(self) -> bool:
         link = self._link
         if link is None or link.is_cut():
             return False
         with link.inside():
-            return bool(link.connection.dialect.do_ping(link.dbapi))
+            answers = bool(link.connection.dialect.do_ping(link.dbapi))
+            if not link.autocommits and not link.begun:
+                link.rollback()
+            return answers
 
     def _disconnect(self) -> None:
         link, self._link = self._link, None
