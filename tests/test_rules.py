@@ -44,7 +44,7 @@ ONLY_IN_THE_TESTING_ROOM = {"pytest"}  # its modules are tests, which nothing bu
 # What a room shares with the others; every other file in it is a protocol's.
 SHARED = {
     "caches": {"base"},
-    "databases": {"_namespaces", "base", "namespaces", "results", "running", "statements"},
+    "databases": {"_namespaces", "arrow", "base", "namespaces", "results", "session", "statements"},
     "filesystems": {"base"},
     "remotes": {"base", "forwarding"},
     "restful": {"base"},

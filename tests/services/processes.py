@@ -27,7 +27,12 @@ Own = TypeVar("Own", bound="Server")
 
 def program(*names: str, package: str) -> str:
     """Where a program is, by the first of its names that is found; a test without it is skipped."""
-    folders = [*os.get_exec_path(), *sorted(glob.glob("/usr/lib/postgresql/*/bin"))[::-1], "/usr/sbin", "/usr/local/sbin"]
+    folders = [
+        *os.get_exec_path(),
+        *sorted(glob.glob("/usr/lib/postgresql/*/bin"))[::-1],
+        "/usr/sbin",
+        "/usr/local/sbin",
+    ]
     for name in names:
         if found := shutil.which(name, path=os.pathsep.join(folders)):
             return found

@@ -15,12 +15,13 @@ from omniduct.core import failures
 if TYPE_CHECKING:
     from omniduct.duct import Duct
 
-__all__ = ["in_order", "in_time", "may_clean", "note"]
+__all__ = ["before_the_end", "come_first", "in_order", "in_time", "may_clean", "note"]
 
 PATIENCE = 2.0
 """Seconds for which closing a connection may hold up the end of the process, or the garbage collector."""
 
 _ducts: dict[int, weakref.ref[Duct]] = {}  # by id: a duct need not be hashable
+_before: list[Callable[[], object]] = []
 _inherited: list[object] = []
 _owner = os.getpid()
 
@@ -40,8 +41,24 @@ def may_clean() -> bool:
     return _owner == os.getpid() and not sys.is_finalizing()
 
 
+def before_the_end(function: Callable[[], object]) -> None:
+    """Have something called when the process ends, before all connections are closed."""
+    _before.append(function)
+
+
+def come_first() -> None:
+    """Close connections before a driver that was imported meanwhile ends its own affairs.
+
+    Firebird's crashes the process if connections are open then.
+    """
+    atexit.unregister(_disconnect_all)
+    atexit.register(_disconnect_all)
+
+
 def _disconnect_all() -> None:
     """Disconnect everything."""
+    for function in _before:
+        function()
     for duct in in_order(_alive()):
         in_time(duct, duct.disconnect)
 

@@ -6,19 +6,19 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
-from omniduct.databases import explaining, streaming
-from omniduct.databases.background import Background
-from omniduct.databases.cursors import ArrowCursor, arrow_table
-from omniduct.databases.execution import Execution
+from omniduct.databases.arrow.cursors import ArrowCursor, arrow_table
 from omniduct.databases.hooks import BATCH_ROWS
 from omniduct.databases.magics import DatabaseMagics
 from omniduct.databases.namespaces import ParsedNamespaces
-from omniduct.databases.progress import counted, note_changes
 from omniduct.databases.rendering import TemplateMethods
 from omniduct.databases.results import CURSOR_FORMATTERS, Formatter, formatter
-from omniduct.databases.running import Session
+from omniduct.databases.session import explaining, streaming
+from omniduct.databases.session.background import Background
+from omniduct.databases.session.execution import Execution
+from omniduct.databases.session.progress import counted, note_changes
+from omniduct.databases.session.running import Session
+from omniduct.databases.session.streaming import Beside
 from omniduct.databases.statements import Statement
-from omniduct.databases.streaming import Beside
 from omniduct.databases.tables import TableMethods
 from omniduct.databases.templates import Templates
 from omniduct.duct import Duct

@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from omniduct.databases import statements
+from omniduct.databases.arrow.cursors import ArrowCursor
+from omniduct.databases.arrow.incoming import arrow_of
 from omniduct.databases.base import BATCH_ROWS, DatabaseClient
-from omniduct.databases.cursors import ArrowCursor
-from omniduct.databases.incoming import arrow_of
 from omniduct.databases.namespaces import ParsedNamespaces
-from omniduct.databases.progress import Progress
-from omniduct.databases.running import shielded
+from omniduct.databases.session.progress import Progress
+from omniduct.databases.session.running import shielded
 from omniduct.databases.statements import Statement, Tokenizer
 from omniduct.databases.tables import IfExists
 from omniduct.errors import DuctConfigError

@@ -12,14 +12,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from omniduct.databases.explaining import Explanation
-from omniduct.databases.progress import Progress
+from omniduct.databases.session.explaining import Explanation
+from omniduct.databases.session.progress import Progress
 from omniduct.errors import DuctArgumentError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from omniduct.databases.cursors import Source
+    from omniduct.databases.arrow.cursors import Source
 
 __all__ = ["BATCH_ROWS", "DatabaseHooks"]
 

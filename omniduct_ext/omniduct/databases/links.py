@@ -134,9 +134,10 @@ class Link:
         """Have SQLAlchemy close it, within a while: some drivers await the service's goodbye."""
         dialect: Any = self.connection.dialect
         if not hasattr(self.dbapi, "terminate"):  # as Firebird's, of which its dialect thinks it has
-            dialect.do_terminate = dialect.do_close
+            dialect.do_terminate = _end
         impatient = threading.Timer(_PATIENCE, self.wire.sever)
-        impatient.start()
+        with contextlib.suppress(RuntimeError):  # Python is too near its end
+            impatient.start()
         try:
             self.connection.invalidate()
             self.connection.close()
@@ -154,6 +155,12 @@ class Link:
     def __del__(self) -> None:
         with contextlib.suppress(Exception):
             self.close()
+
+
+def _end(dbapi: Any) -> None:
+    """Close a connection, whatever has become of it."""
+    with contextlib.suppress(Exception):
+        dbapi.close()
 
 
 class BufferedCursor:

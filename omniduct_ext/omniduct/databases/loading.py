@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from omniduct.core.arguments import did_you_mean
+from omniduct.databases.arrow.incoming import arrow_of
 from omniduct.databases.filling import IfExists
-from omniduct.databases.incoming import arrow_of
+from omniduct.databases.making import Columns, MadeTables
 from omniduct.databases.namespaces import ParsedNamespaces
-from omniduct.databases.reflection import ReflectedTables
-from omniduct.databases.running import check_wanted
+from omniduct.databases.session.running import check_wanted
 from omniduct.databases.statements import Statement
 from omniduct.errors import DuctStatementError
 
@@ -22,7 +22,7 @@ __all__ = ["LoadedTables"]
 _BATCH_ROWS = 2_000  # between which a cancel is heard
 
 
-class LoadedTables(ReflectedTables):
+class LoadedTables(MadeTables):
     """How frames become tables; a part of `SQLAlchemyClient`."""
 
     def _sent(self, statement: str) -> str:
@@ -69,6 +69,9 @@ class LoadedTables(ReflectedTables):
     def _load_beside(self, frame: pa.Table, table: ParsedNamespaces, exists: bool) -> None:
         """Make the table under another name, where no transaction would take it back."""
         self._check_no_transaction()
+        if not self._facts.renames:
+            self._load_in_steps(frame, table, exists)
+            return
         stage = self._beside(table)
         try:
             self._load_new(frame, stage)
@@ -80,31 +83,25 @@ class LoadedTables(ReflectedTables):
             self._drop_quietly(stage)
             raise
 
+    def _load_in_steps(self, frame: pa.Table, table: ParsedNamespaces, exists: bool) -> None:
+        """Make the table under its own name, or under another and then copy it."""
+        stage = self._beside(table) if exists else table
+
+        def fill() -> None:
+            with self._together():
+                self._insert(frame, stage, frame.column_names)
+
+        self._make(stage, _columns(frame), fill)
+        if exists:
+            self._remake(stage, table, _columns(frame))
+
     def _swap(self, stage: ParsedNamespaces, table: ParsedNamespaces) -> None:
         """Put a table in the place of another."""
         self._run_text(f"DROP TABLE {table}")
         self._rename(stage, table)
 
-    def _drop_quietly(self, table: ParsedNamespaces) -> None:
-        """Drop a table of ours, if it is there."""
-        if self._table_exists(table):
-            self._run_text(f"DROP TABLE {table}")
-
-    def _check_no_transaction(self) -> None:
-        """Complain before a table is made in a transaction, which that would commit."""
-        if self._on_session(self._in_transaction):
-            raise DuctStatementError(
-                f"{self.name}: a transaction is open, and {self._dialect} would commit it when a table is "
-                "made: make the table outside of it, or use if_exists='append'"
-            )
-
     def _load_new(self, frame: pa.Table, table: ParsedNamespaces) -> None:
-        from omniduct.databases.storing import create_statement
-
-        self.connect()
-        assert self._link is not None
-        dialect = self._link.connection.dialect
-        self._run_text(create_statement(frame.schema, str(table), self._quote, dialect))
+        self._create(table, _columns(frame))
         self._insert(frame, table, frame.column_names)
 
     def _insert(self, frame: pa.Table, table: ParsedNamespaces, names: list[str]) -> None:
@@ -114,12 +111,13 @@ class LoadedTables(ReflectedTables):
         statement = self._sent(f"INSERT INTO {table} ({columns}) VALUES ({marks})")
 
         def insert() -> None:
-            assert self._link is not None
-            cursor = self._link.running = self._link.dbapi.cursor()
-            with self._link.inside():
+            link = self._link
+            assert link is not None
+            cursor = link.running = link.dbapi.cursor()
+            with link.inside():
                 for rows in _rows(frame):
                     check_wanted()
-                    cursor.executemany(statement, rows)
+                    link.connection.dialect.do_executemany(cursor, statement, rows)
             cursor.close()
 
         self._call(insert)
@@ -152,8 +150,14 @@ class LoadedTables(ReflectedTables):
         super()._last(prepared, head, options)
 
 
+def _columns(frame: pa.Table) -> Columns:
+    from omniduct.databases.storing import type_of
+
+    return [(field.name, type_of(field.type)) for field in frame.schema]
+
+
 def _rows(frame: pa.Table) -> Iterator[list[tuple[Any, ...]]]:
-    from omniduct.databases.values import pylist
+    from omniduct.databases.arrow.values import pylist
 
     for batch in frame.to_batches(max_chunksize=_BATCH_ROWS):
         if batch.num_rows:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from omniduct.core.arguments import did_you_mean
-from omniduct.databases.progress import CHANGES
+from omniduct.databases.session.progress import CHANGES
 from omniduct.errors import DuctMagicError
 from omniduct.utils.magics import Declared, MagicCall, MagicsProvider, Rest, cell_magic, line_magic
 

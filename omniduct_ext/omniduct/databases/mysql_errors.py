@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from omniduct.databases import sqlalchemy_errors
-from omniduct.databases.explaining import Explanation, place_of
+from omniduct.databases.session.explaining import Explanation, place_of
 from omniduct.databases.sqlalchemy_errors import parts, said
 from omniduct.errors import (
     DuctAuthenticationError,

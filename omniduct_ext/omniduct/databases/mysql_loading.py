@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from omniduct.databases.values import pylist
+from omniduct.databases.arrow.values import pylist
 from omniduct.errors import DuctStatementError
 
 if TYPE_CHECKING:

@@ -13,16 +13,16 @@ from itertools import chain, islice
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from omniduct.core.arguments import did_you_mean
-from omniduct.databases import cursors
-from omniduct.databases.cursors import Source
-from omniduct.databases.values import pylist
+from omniduct.databases.arrow import cursors
+from omniduct.databases.arrow.cursors import Source
+from omniduct.databases.arrow.values import pylist
 from omniduct.errors import DuctArgumentError, DuctConfigError
 
 if TYPE_CHECKING:  # what makes frames and text is imported where it is used: loading stays quick
     import pyarrow as pa
 
-    from omniduct.databases.delimited import DelimitedText
-    from omniduct.databases.frames import DtypeBackend
+    from omniduct.databases.arrow.delimited import DelimitedText
+    from omniduct.databases.arrow.frames import DtypeBackend
 
 __all__ = [
     "CURSOR_FORMATTERS",
@@ -125,7 +125,7 @@ class ArrowFormatter(Formatter):
     NAME = "arrow"
 
     def _format(self, table: pa.Table) -> pa.Table:
-        from omniduct.databases.extensions import with_plain_booleans
+        from omniduct.databases.arrow.extensions import with_plain_booleans
 
         return with_plain_booleans(self._renamed(table))
 
@@ -158,7 +158,7 @@ class ParquetFormatter(ArrowFormatter):
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        from omniduct.databases import frames
+        from omniduct.databases.arrow import frames
 
         reader = cursors.arrow_reader(source, FILE_ROWS)
         # not Schema.empty_table, which knows no unions
@@ -175,7 +175,7 @@ class PolarsFormatter(Formatter):
     NAME = "polars"
 
     def _format(self, table: pa.Table) -> Any:
-        from omniduct.databases.frames import to_polars
+        from omniduct.databases.arrow.frames import to_polars
 
         return to_polars(self._renamed(table))
 
@@ -194,7 +194,7 @@ class PandasFormatter(Formatter):
     date_fields : str or list of str, optional
         Columns of text, or of seconds since 1970, that become timestamps.
     dtype_backend : str, optional
-        "numpy_nullable", "pyarrow" or "numpy": see `omniduct.databases.frames.to_pandas`.
+        "numpy_nullable", "pyarrow" or "numpy": see `omniduct.databases.arrow.frames.to_pandas`.
     """
 
     NAME = "pandas"
@@ -224,7 +224,7 @@ class PandasFormatter(Formatter):
             yield frame
 
     def _format(self, table: pa.Table) -> Any:
-        from omniduct.databases import frames
+        from omniduct.databases.arrow import frames
 
         table = self._renamed(table)
         if self.date_fields:
@@ -295,7 +295,7 @@ class DictFormatter(RawFormatter):
     def stream(self, source: Source) -> Iterator[dict[str, Any]]:
         """The rows, one by one."""
         names, source = cursors.opened(source)
-        from omniduct.databases.frames import unique_names
+        from omniduct.databases.arrow.frames import unique_names
 
         keys = unique_names(self._names(names))
         return (dict(zip(keys, row, strict=True)) for row in cursors.raw_rows(source))
@@ -339,7 +339,7 @@ class CsvFormatter(Formatter):
         self._text = self._delimited({**self.FORMAT_PARAMS, **given})
 
     def _delimited(self, params: Mapping[str, Any]) -> DelimitedText:
-        from omniduct.databases.delimited import CsvText
+        from omniduct.databases.arrow.delimited import CsvText
 
         return CsvText(**params)
 
@@ -360,7 +360,7 @@ class CsvFormatter(Formatter):
 
     def write(self, source: Source, file: IO[bytes]) -> None:
         """Write the text to a file in binary mode, as UTF-8."""
-        from omniduct.databases.delimited import encoded
+        from omniduct.databases.arrow.delimited import encoded
 
         names, source = cursors.opened(source)
         for line in self._header(names):
@@ -373,7 +373,7 @@ class CsvFormatter(Formatter):
         return [self._text.header(self._names(names))] if self.include_header and names else []
 
     def _format(self, table: pa.Table) -> str:
-        from omniduct.databases.delimited import encoded
+        from omniduct.databases.arrow.delimited import encoded
 
         return "".join(str(encoded(lines), "utf-8") for lines in self._lines(table))
 
@@ -405,7 +405,7 @@ class HiveFormatter(CsvFormatter):
     include_header: bool = False
 
     def _delimited(self, params: Mapping[str, Any]) -> DelimitedText:
-        from omniduct.databases.delimited import HiveText
+        from omniduct.databases.arrow.delimited import HiveText
 
         return HiveText(**params)
 

@@ -6,10 +6,10 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from omniduct.databases import sqlalchemy_errors as errors
-from omniduct.databases.explaining import Explanation
 from omniduct.databases.links import BufferedCursor, Link
 from omniduct.databases.loading import LoadedTables
 from omniduct.databases.results import Source
+from omniduct.databases.session.explaining import Explanation
 from omniduct.errors import DuctArgumentError
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class SQLAlchemyClient(LoadedTables):
         return value
 
     def _source(self, cursor: Any) -> Source:
-        from omniduct.databases.cursors import TypedCursor
+        from omniduct.databases.arrow.cursors import TypedCursor
 
         return TypedCursor(cursor, self._column_types(cursor))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+from omniduct.core import cleanup
 from omniduct.core.sockets import Wire, connected
 from omniduct.credentials import without_password
 from omniduct.databases import sqlalchemy_errors as errors
@@ -138,6 +139,7 @@ class SQLAlchemyConnections(DatabaseClient):
         given: dict[str, Any] = {"poolclass": NullPool, **self.engine_opts}
         given["connect_args"] = {**self._connect_args(self.CONNECT_TIMEOUT), **given.get("connect_args", {})}
         self._sqlalchemy_dialect  # noqa: B018 - says what is missing
+        cleanup.come_first()
         try:
             return sqlalchemy.create_engine(url, **given)
         except (TypeError, sqlalchemy.exc.ArgumentError) as error:

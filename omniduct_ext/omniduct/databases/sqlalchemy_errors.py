@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from omniduct.core.endpoints import where
-from omniduct.databases.explaining import Explanation, place_of
+from omniduct.databases.session.explaining import Explanation, place_of
 from omniduct.errors import DuctAuthenticationError, DuctConnectionError, DuctError, DuctStatementError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ _TABLES = (
     rf"Table with name {_QUOTED} does not exist",
     rf"Object {_QUOTED} does not exist or not authorized",
     rf"table or view {_QUOTED} does not exist",
+    rf"Table unknown, {_QUOTED},",
 )
 _COLUMNS = (
     rf"no such column: {_QUOTED}$",
@@ -42,6 +43,7 @@ _COLUMNS = (
     rf"Referenced column {_QUOTED} not found",
     rf"invalid identifier {_QUOTED}$",
     rf"{_QUOTED}: invalid identifier",
+    rf"Column unknown, {_QUOTED},",
 )
 _PLACES = (
     r'near "(.+?)": syntax error',
@@ -49,12 +51,16 @@ _PLACES = (
     r"[Ii]ncorrect syntax near (?:the keyword )?'(.+?)'",
     r"unexpected '(.+?)'",
 )
+_LINE_AND_COLUMN = re.compile(r"\bline (\d+), column (\d+)", re.IGNORECASE)
 _LOGIN = re.compile(
     r"password authentication failed|access denied for user|login failed|logon denied|ORA-01017|ORA-28000"
     r"|incorrect username or password|user name and password are not defined|no password supplied",
     re.IGNORECASE,
 )
-_NOISE = re.compile(r"DB-Lib error message .*|\(Background on this error at: .*\)|Help: https?://\S+")
+_NOISE = re.compile(
+    r"DB-Lib error message .*|Dynamic SQL Error\n-SQL error code = -?\d+\n-"
+    r"|\(Background on this error at: .*\)|Help: https?://\S+"
+)
 
 
 def driver_error(error: Exception) -> Exception:
@@ -74,12 +80,14 @@ def parts(error: Exception) -> tuple[str, str]:
         return str(given[0]), _clean(given[1])
     if given and hasattr(given[0], "full_code"):  # oracledb
         return given[0].full_code, _clean(given[0].message)
-    return "", _clean(given[0] if given and isinstance(given[0], (str, bytes)) else str(error))
+    state = getattr(error, "sqlstate", None)  # Firebird's
+    code = state if isinstance(state, str) else ""
+    return code, _clean(given[0] if given and isinstance(given[0], (str, bytes)) else str(error))
 
 
 def _clean(text: str | bytes) -> str:
     written = text.decode(errors="replace") if isinstance(text, bytes) else text
-    return _NOISE.sub("", written).strip()
+    return _NOISE.sub("", written).strip().replace("\n-", ", ")  # so go on the texts of Firebird
 
 
 def said(code: str, text: str) -> str:
@@ -120,7 +128,11 @@ def _first(patterns: tuple[str, ...], text: str) -> str | None:
 
 def _place(text: str, statement: str) -> int | None:
     quoted = _first(_PLACES, text)
-    return place_of(quoted, statement) if quoted else None
+    if quoted:
+        return place_of(quoted, statement)
+    at = _LINE_AND_COLUMN.search(text)
+    lines = statement.splitlines(keepends=True)[: int(at[1])] if at else []
+    return sum(map(len, lines[:-1])) + int(at[2]) - 1 if at and lines else None
 
 
 def lost(what: str) -> Explanation:

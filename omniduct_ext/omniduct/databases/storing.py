@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from omniduct.databases.text import text_column, text_of
-from omniduct.databases.values import pylist
+from omniduct.databases.arrow.text import text_column, text_of
+from omniduct.databases.arrow.values import pylist
 from omniduct.errors import DuctStatementError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["create_statement", "storable"]
+__all__ = ["create_statement", "storable", "type_of", "type_of_column"]
 
 _MYSQL = ("mysql", "mariadb")
 _WITH_ZONES = ("postgresql", "mssql", "oracle", "snowflake", "duckdb")
 _WITH_DURATIONS = ("postgresql", "oracle", "duckdb", *_MYSQL)
 _WITH_UNSIGNED = (*_MYSQL, "duckdb")
 _BEYOND_SIGNED = 2**63
+_DIGITS = {"firebird": 18}  # of an exact number, in every version
+_TICKS = {"firebird": 100}  # microseconds: the smallest part of a second
+_SHORT = 4_000  # characters that a VARCHAR holds everywhere
 
 
 def storable(frame: pa.Table, dialect: str, duct: str) -> pa.Table:
@@ -57,23 +60,44 @@ def _common(column: pa.ChunkedArray, dialect: str) -> pa.ChunkedArray:
     kind = column.type
     if types.is_timestamp(kind):
         if kind.tz is None:
-            return column.cast(pa.timestamp("us"))
+            return _in_ticks(column.cast(pa.timestamp("us")), dialect)
         utc = column.cast(pa.timestamp("us", "UTC"))
-        return utc if dialect in _WITH_ZONES else utc.cast(pa.timestamp("us"))
+        return utc if dialect in _WITH_ZONES else _in_ticks(utc.cast(pa.timestamp("us")), dialect)
     if types.is_time(kind):
-        return column.cast(pa.time64("us"))
+        return _in_ticks(column.cast(pa.time64("us")), dialect)
     if types.is_date(kind):
         return column.cast(pa.date32())
     if types.is_duration(kind):
         return column.cast(pa.duration("us")) if dialect in _WITH_DURATIONS else _texts(column)
     if types.is_uint64(kind) and dialect not in _WITH_UNSIGNED:
-        return column.cast(pa.decimal128(20, 0))
+        whole = column.cast(pa.decimal128(20, 0))
+        return _texts(whole) if dialect in _DIGITS else whole
+    if types.is_decimal(kind) and kind.precision > _DIGITS.get(dialect, kind.precision):
+        return _texts(column)
     if types.is_floating(kind) and dialect in _MYSQL:
         return column.cast(pa.float64())  # it shows six digits of a FLOAT
     if types.is_float16(kind):
         return column.cast(pa.float32())
     if isinstance(kind, pa.BaseExtensionType) or types.is_nested(kind) or types.is_interval(kind):
         return _texts(column)
+    return column
+
+
+def _in_ticks(column: pa.ChunkedArray, dialect: str) -> pa.ChunkedArray:
+    """Times as they are, if the dialect can count that finely.
+
+    Raises
+    ------
+    pyarrow.ArrowInvalid
+        It cannot, as its driver would not say.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    tick = _TICKS.get(dialect, 1)
+    counts = column.cast(pa.int64())
+    if tick > 1 and not pc.all(pc.equal(pc.multiply(pc.divide(counts, tick), tick), counts)).as_py():
+        raise pa.ArrowInvalid("it would lose data: it counts ten-thousandths of a second")
     return column
 
 
@@ -110,11 +134,15 @@ def _is_bytes(kind: pa.DataType) -> bool:
     return bool(fixed or types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind))
 
 
-def create_statement(schema: pa.Schema, table: str, quote: Callable[[str], str], dialect: Any) -> str:
-    """The CREATE TABLE for columns of these types, as `storable` gave them.
+def create_statement(
+    columns: Sequence[tuple[str, Any]], table: str, quote: Callable[[str], str], dialect: Any
+) -> str:
+    """The CREATE TABLE for columns of these types.
 
     Parameters
     ----------
+    columns : sequence of tuple
+        The names, with types of SQLAlchemy's.
     table : str
         Its name as it is written.
     quote : callable
@@ -122,12 +150,22 @@ def create_statement(schema: pa.Schema, table: str, quote: Callable[[str], str],
     dialect : sqlalchemy.Dialect
         Which writes the types.
     """
-    columns = [f"{quote(field.name)} {_sql_type(field.type).compile(dialect=dialect)}" for field in schema]
-    return f"CREATE TABLE {table} ({', '.join(columns)})"
+    written = [f"{quote(name)} {kind.compile(dialect=dialect)}" for name, kind in columns]
+    return f"CREATE TABLE {table} ({', '.join(written)})"
 
 
-def _sql_type(kind: pa.DataType) -> Any:
-    """The type of SQLAlchemy's, with what is better in one dialect."""
+def type_of_column(kind: pa.DataType | None, length: Any) -> Any:
+    """The type of a column that its result describes: by its Arrow type, if known, and the greatest length."""
+    import pyarrow as pa
+    import sqlalchemy as sa
+
+    kind = pa.string() if kind is None else kind
+    is_short = pa.types.is_string(kind) and isinstance(length, int) and 0 < length <= _SHORT
+    return sa.String(length) if is_short else type_of(kind)
+
+
+def type_of(kind: pa.DataType) -> Any:
+    """The type of SQLAlchemy's for an Arrow type of `storable`, with what is better in one dialect."""
     import sqlalchemy as sa
     from pyarrow import types
     from sqlalchemy.dialects import mssql, mysql, oracle

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, cast
 
-from omniduct.databases.explaining import near
 from omniduct.databases.filling import Filling, IfExists
 from omniduct.databases.namespaces import ParsedNamespaces
+from omniduct.databases.session.explaining import near
 from omniduct.errors import DuctConfigError, DuctNotFound, DuctStatementError
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from IPython.core.getipython import get_ipython
 
-from omniduct.databases.progress import Line
+from omniduct.databases.session.progress import Line
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

@@ -11,7 +11,7 @@ import pytest
 from omniduct.databases.base import DatabaseClient
 from omniduct.testing.facts import FEATURES, Facts
 
-__all__ = ["Area", "new_name", "of"]
+__all__ = ["Area", "dropped", "new_name", "of"]
 
 _Test = TypeVar("_Test", bound=Callable[..., Any])
 
@@ -30,6 +30,12 @@ def of(method: str, *needs: str) -> Callable[[_Test], _Test]:
 def new_name() -> str:
     """A name that no table has."""
     return f"contract_{os.urandom(6).hex()}"
+
+
+def dropped(duct: DatabaseClient, table: str) -> None:
+    """Drop a table, if it is there."""
+    if duct.table_exists(table):
+        duct.execute(f"DROP TABLE {table}")
 
 
 class Area:
@@ -71,15 +77,28 @@ class Area:
         yield from self._new_name(duct)
 
     def _new_name(self, duct: DatabaseClient) -> Iterator[str]:
-        name = new_name()
+        name = self.facts.named(new_name())
         yield name
-        duct.execute(f"DROP TABLE IF EXISTS {name}")
+        dropped(duct, name)
 
     def filled(self, duct: DatabaseClient, table: str) -> str:
         """The table with two columns and two rows in it: (1, 'x'), (2, NULL)."""
         duct.execute(f"CREATE TABLE {table} (a {self.facts.integer}, b {self.facts.text})")
-        duct.execute(f"INSERT INTO {table} VALUES (1, 'x'), (2, NULL)")
+        self.insert(duct, table, "1, 'x'", "2, NULL")
         return f"SELECT a, b FROM {table} ORDER BY a"
+
+    def insert(self, duct: DatabaseClient, table: str, *rows: str) -> None:
+        """Insert rows, one at a time as not every service takes more."""
+        for row in rows:
+            duct.execute(f"INSERT INTO {table} VALUES ({row})", template=False)
+
+    def named(self, *names: str) -> list[str]:
+        """Names that are written without quotes, as the service has them."""
+        return [self.facts.named(name) for name in names]
+
+    def select(self, what: str) -> str:
+        """A query of one row, of no table."""
+        return self.facts.select(what)
 
     def rows(self, duct: DatabaseClient, statement: str, **options: Any) -> list[tuple[Any, ...]]:
         """The rows of a result."""

@@ -125,6 +125,10 @@ class Facts:
         A statement that runs for minutes, or until it is cancelled.
     setting : Setting, optional
         A setting of the session.
+    dual : str
+        What stands behind a SELECT that reads no table, with a space before it.
+    upper : bool
+        Whether a name that is not quoted is one in capitals.
     literals : mapping
         Python type -> how the service spells its values, where that is not usual.
     """
@@ -140,6 +144,8 @@ class Facts:
         "WITH RECURSIVE r(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM r) SELECT count(*) FROM r WHERE n < 0"
     )
     setting: Setting | None = None
+    dual: str = ""
+    upper: bool = False
     literals: Mapping[type, Callable[[Any], str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -157,6 +163,14 @@ class Facts:
     def tries(self, needs: Sequence[str]) -> bool:
         """Whether a test that cannot pass is run all the same, to see that it fails."""
         return _NOT_TRIED.isdisjoint(needs)
+
+    def named(self, name: str) -> str:
+        """A name that is written without quotes, as the service has it."""
+        return name.upper() if self.upper else name
+
+    def select(self, what: str) -> str:
+        """A query of one row, of no table."""
+        return f"SELECT {what}{self.dual}"
 
     def some_rows(self, count: int) -> str:
         """A query of so many rows."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from omniduct.databases.text import text_of
+from omniduct.databases.arrow.text import text_of
 from omniduct.errors import DuctConfigError
 from omniduct.testing.facts import Type, Value
 

@@ -153,13 +153,13 @@ class ResultsContract(Area):
             assert [next(stream)[0] for _ in range(3)] == [0, 1, 2]
         assert duct.status.running == 0
         assert list(stream) == []
-        assert self.rows(duct, "SELECT 1") == [(1,)]
+        assert self.rows(duct, self.select("1")) == [(1,)]
 
     @of("stream")
     def test_statements_run_while_a_stream_is_read(self, duct: DatabaseClient) -> None:
         stream = duct.stream(self.facts.some_rows(5000))
         assert next(stream)[0] == 0
-        assert self.rows(duct, "SELECT 1") == [(1,)]
+        assert self.rows(duct, self.select("1")) == [(1,)]
         assert sum(1 for _ in stream) == 4999
 
     @of("stream", "interleaved_streams")
@@ -177,7 +177,7 @@ class ResultsContract(Area):
             list(stream)
         assert stream is None or list(stream) == []
         assert duct.status.running == 0
-        assert self.rows(duct, "SELECT 1") == [(1,)]
+        assert self.rows(duct, self.select("1")) == [(1,)]
 
     # Files
 
@@ -260,7 +260,7 @@ class ResultsContract(Area):
         interrupter.join()
         assert list(tmp_path.iterdir()) == []
         assert duct.status.running == 0
-        assert self.rows(duct, "SELECT 1") == [(1,)]
+        assert self.rows(duct, self.select("1")) == [(1,)]
 
 
 def _interrupt_when_begun(duct: DatabaseClient, folder: Path) -> None:

@@ -22,11 +22,11 @@ class SessionsContract(Area):
     def test_a_duct_connects_when_it_is_used(self, duct: DatabaseClient) -> None:
         own = self._another(duct)
         assert not own.is_connected()
-        assert self.rows(own, "SELECT 1") == [(1,)]
+        assert self.rows(own, self.select("1")) == [(1,)]
         assert own.is_connected()
         own.disconnect()
         assert not own.is_connected()
-        assert self.rows(own, "SELECT 1") == [(1,)]
+        assert self.rows(own, self.select("1")) == [(1,)]
         own.disconnect()
 
     @of("temporary tables", "temporary_tables")
@@ -53,7 +53,7 @@ class SessionsContract(Area):
     # Settings
 
     def _setting(self) -> Setting:
-        return self.facts.setting or Setting("contract", 1, "SELECT 1")
+        return self.facts.setting or Setting("contract", 1, self.select("1"))
 
     def _is_set(self, duct: DatabaseClient, **options: Any) -> bool:
         setting = self._setting()
@@ -101,8 +101,8 @@ class SessionsContract(Area):
     def test_a_setting_that_there_is_none_of_is_an_error(self, duct: DatabaseClient) -> None:
         assert self._is_set(duct, session_properties={self._setting().name: self._setting().value})
         with pytest.raises(DuctError):
-            duct.query("SELECT 1", session_properties={"contract_nowhere": 1})
-        assert self.rows(duct, "SELECT 1") == [(1,)]
+            duct.query(self.select("1"), session_properties={"contract_nowhere": 1})
+        assert self.rows(duct, self.select("1")) == [(1,)]
 
     # Transactions
 

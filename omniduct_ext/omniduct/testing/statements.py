@@ -93,12 +93,12 @@ class StatementsContract(Area):
 
     @of("query")
     def test_asking_anew_is_a_query_as_well(self, duct: DatabaseClient) -> None:
-        assert self.rows(duct, "SELECT 1", renew=True, use_cache=False) == [(1,)]
+        assert self.rows(duct, self.select("1"), renew=True, use_cache=False) == [(1,)]
 
     @of("query")
     def test_an_unknown_option_is_named_with_the_near_miss(self, duct: DatabaseClient) -> None:
         with pytest.raises(DuctArgumentError, match=r"'contxt'.*'context'"):
-            duct.query("SELECT 1", contxt={})
+            duct.query(self.select("1"), contxt={})
 
     @of("several statements")
     def test_of_several_statements_the_last_counts(self, duct: DatabaseClient, table: str) -> None:
@@ -199,12 +199,12 @@ class StatementsContract(Area):
 
     @of("cancel", "cancel")
     def test_another_thread_cancels_a_statement_and_the_next_one_runs(self, duct: DatabaseClient) -> None:
-        assert duct.query("SELECT 1", format="tuple")[0][0] == 1
+        assert duct.query(self.select("1"), format="tuple")[0][0] == 1
         assert not duct.cancel()
         with cancelled_soon(duct, duct.cancel), pytest.raises(DuctStatementError, match="was cancelled"):
             duct.query(self.facts.endless)
         assert duct.status.running == 0
-        assert self.rows(duct, "SELECT 1") == [(1,)]
+        assert self.rows(duct, self.select("1")) == [(1,)]
 
     @of("cancel", "cancel", "temporary_tables")
     def test_a_cancelled_statement_leaves_the_session(self, duct: DatabaseClient, table: str) -> None:

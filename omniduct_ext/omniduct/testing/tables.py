@@ -303,4 +303,4 @@ class TablesContract(Area):
         with pytest.raises(DuctError):
             duct.dataframe_to_table(object(), table)
         assert not duct.table_exists(table)
-        assert self.rows(duct, "SELECT 1") == [(1,)]
+        assert self.rows(duct, self.select("1")) == [(1,)]

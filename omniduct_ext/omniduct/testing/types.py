@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from omniduct.databases.base import DatabaseClient
 from omniduct.errors import DuctConfigError
-from omniduct.testing.area import new_name
+from omniduct.testing.area import dropped, new_name
 from omniduct.testing.facts import Facts, Type
 from omniduct.testing.logical import STANDARD
 from omniduct.testing.markdown import table
@@ -50,13 +50,13 @@ def _measure(duct: DatabaseClient, facts: Facts, logical: str) -> Measured:
         query, filled = f"SELECT v FROM {name}", f"SELECT v FROM {name} WHERE v IS NOT NULL"
         return Measured(
             kind.name,
-            _short(str(duct.query(query, format="arrow").schema.field("v").type)),
-            _pandas(duct.query(filled)["v"], duct.query(query)["v"]),
-            _short(str(duct.query(query, format="polars")["v"].dtype)),
+            _short(str(duct.query(query, format="arrow").schema.field(0).type)),
+            _pandas(duct.query(filled).iloc[:, 0], duct.query(query).iloc[:, 0]),
+            _short(str(duct.query(query, format="polars").dtypes[0])),
             _python(duct.query(filled, format="tuple")[0][0]),
         )
     finally:
-        duct.execute(f"DROP TABLE IF EXISTS {name}")
+        dropped(duct, name)
 
 
 def _pandas(filled: Any, with_nulls: Any) -> str:

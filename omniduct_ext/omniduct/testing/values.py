@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import pytest
 
+from omniduct.databases.arrow.values import pylist
 from omniduct.databases.base import DatabaseClient
-from omniduct.databases.values import pylist
-from omniduct.testing.area import Area, new_name, of
+from omniduct.testing.area import Area, dropped, new_name, of
 from omniduct.testing.facts import Type, Value
 from omniduct.testing.logical import ARROW, STANDARD, became, json_same, plain, preserved, same, values_of
 
@@ -22,8 +22,8 @@ def make_column(duct: DatabaseClient, facts: Any, logical: str, table: str) -> l
     kind = facts.types[logical]
     values = values_of(logical, kind)
     duct.execute(f"CREATE TABLE {table} (k {facts.integer}, v {kind.name})", template=False)
-    rows = [f"({k}, {facts.literal(value)})" for k, value in enumerate([*values, Value(None)])]
-    duct.execute(f"INSERT INTO {table} VALUES {', '.join(rows)}", template=False)
+    for k, value in enumerate([*values, Value(None)]):
+        duct.execute(f"INSERT INTO {table} VALUES ({k}, {facts.literal(value)})", template=False)
     return [*(value.python for value in values), None]
 
 
@@ -63,7 +63,7 @@ class TypesContract(Area):
         made: dict[str, tuple[str, list[Any]]] = {}
         yield made
         for table, _ in made.values():
-            duct.execute(f"DROP TABLE IF EXISTS {table}")
+            dropped(duct, table)
 
     @pytest.fixture
     def column(
@@ -190,7 +190,7 @@ class TypesContract(Area):
         if isinstance(kind, str):
             pytest.xfail(kind)
         duct.execute(f"CREATE TABLE {table} (k {self.facts.integer}, v {kind.name})")
-        duct.execute(f"INSERT INTO {table} VALUES (1, {2**53 + 1}), (2, NULL)")
+        self.insert(duct, table, f"1, {2**53 + 1}", "2, NULL")
         query = f"SELECT v FROM {table} ORDER BY k"
         assert str(2**53 + 1) in str(duct.query(query, format=format))
         assert any(str(2**53 + 1) in str(row) for row in duct.stream(query, format=format))

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from omniduct.databases.running import check_wanted
+from omniduct.databases.session.running import check_wanted
 
 if TYPE_CHECKING:
-    from omniduct.databases.cursors import DBAPICursor
+    from omniduct.databases.arrow.cursors import DBAPICursor
 
 __all__ = [
     "CHANGES",
@@ -137,7 +137,7 @@ def counted(source: Any) -> Any:
     """A source whose rows are counted for the current call as they are read."""
     import pyarrow as pa
 
-    from omniduct.databases.cursors import Varying
+    from omniduct.databases.arrow.cursors import Varying
 
     running = CURRENT.get()
     if running is None:

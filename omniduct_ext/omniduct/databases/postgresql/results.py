@@ -12,15 +12,15 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from omniduct.databases.adbc import Link
-from omniduct.databases.cursors import Varying
-from omniduct.databases.postgresql_types import Column, columns_of
+from omniduct.databases.arrow.cursors import Varying
+from omniduct.databases.postgresql.adbc import Link
+from omniduct.databases.postgresql.types import Column, columns_of
 from omniduct.errors import DuctStatementError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from omniduct.databases.cursors import Source
+    from omniduct.databases.arrow.cursors import Source
 
 __all__ = ["Answer", "PostgreSQLLink"]
 
@@ -46,7 +46,7 @@ class PostgreSQLLink(Link):
 
     def run(self, statement: str, parameters: list[Any] | None = None) -> Answer:
         """Run one statement."""
-        from omniduct.databases.postgresql_binding import bound
+        from omniduct.databases.postgresql.binding import bound
 
         cursor = self.cursor()
         statement, values = bound(self, cursor, statement, parameters or [])

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from tests.services.postgresql import PostgreSQL
 
-from omniduct.databases.background import Background
 from omniduct.databases.duckdb import DuckDBClient
+from omniduct.databases.session.background import Background
 from omniduct.errors import (
     DuctArgumentError,
     DuctConfigError,
@@ -28,7 +28,7 @@ from omniduct.errors import (
     DuctWarning,
 )
 
-SOURCE = Path(__file__).resolve().parents[2] / "omniduct_ext"
+SOURCE = Path(__file__).resolve().parents[3] / "omniduct_ext"
 
 # Minutes of work, in which the driver looks for a cancel all the time.
 SLOW = (

@@ -13,7 +13,7 @@ from omniduct.errors import DuctStatementError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from omniduct.databases.postgresql_results import PostgreSQLLink
+    from omniduct.databases.postgresql.results import PostgreSQLLink
 
 __all__ = ["bound"]
 
@@ -114,7 +114,7 @@ def _natural(value: Any, number: int) -> pa.Array:
     """The value in the type that Python's own suggests."""
     import pyarrow as pa
 
-    from omniduct.databases.inference import infer
+    from omniduct.databases.arrow.inference import infer
 
     if isinstance(value, bool) or value is None:
         return pa.array([value])

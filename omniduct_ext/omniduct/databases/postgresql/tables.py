@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, cast
 
-from omniduct.databases.incoming import arrow_of
+from omniduct.databases.arrow.incoming import arrow_of
 from omniduct.databases.namespaces import ParsedNamespaces
-from omniduct.databases.postgresql_ingest import Target, column_type, fitted, sendable
+from omniduct.databases.postgresql.ingest import Target, column_type, fitted, sendable
 from omniduct.databases.tables import IfExists, TableMethods, literal
 from omniduct.errors import DuctArgumentError, DuctStatementError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from omniduct.databases.postgresql import PostgreSQLClient
+    from omniduct.databases.postgresql.client import PostgreSQLClient
 
 __all__ = ["PostgreSQLTables"]
 

@@ -16,9 +16,9 @@ import pytest
 
 from omniduct import DuctRegistry
 from omniduct.databases.duckdb import DuckDBClient
-from omniduct.databases.progress import CURRENT, Progress, Running, counted, counts, shown
+from omniduct.databases.session.progress import CURRENT, Progress, Running, counted, counts, shown
 
-SOURCE = Path(__file__).resolve().parents[2] / "omniduct_ext"
+SOURCE = Path(__file__).resolve().parents[3] / "omniduct_ext"
 
 WORK = "SELECT max(md5(i::VARCHAR)) FROM numbers"
 # Seconds of work, and minutes, in which the driver looks for a cancel all the time.

@@ -62,7 +62,7 @@ def _table(df: Any, name: str) -> pa.Table:
 def _of_pandas(df: Any, name: str) -> pa.Table:
     import pyarrow as pa
 
-    from omniduct.databases.inference import infer
+    from omniduct.databases.arrow.inference import infer
 
     columns = []
     for number, label in enumerate(df.columns):

@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from omniduct.databases.values import pylist
+from omniduct.databases.arrow.values import pylist
 
 UTC = datetime.timezone.utc
 ID = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"

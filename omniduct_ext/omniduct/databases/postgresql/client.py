@@ -9,13 +9,13 @@ from typing import Any
 
 from omniduct.core import failures
 from omniduct.credentials import without_password
-from omniduct.databases import postgresql_errors as errors
+from omniduct.databases.arrow.cursors import ArrowCursor
 from omniduct.databases.base import DatabaseClient
-from omniduct.databases.cursors import ArrowCursor
-from omniduct.databases.explaining import Explanation, near
-from omniduct.databases.postgresql_results import Answer, PostgreSQLLink
-from omniduct.databases.postgresql_tables import PostgreSQLTables
+from omniduct.databases.postgresql import errors
+from omniduct.databases.postgresql.results import Answer, PostgreSQLLink
+from omniduct.databases.postgresql.tables import PostgreSQLTables
 from omniduct.databases.results import Source
+from omniduct.databases.session.explaining import Explanation, near
 from omniduct.errors import DuctDriverMissing, DuctError, DuctStatementError, DuctWarning
 
 __all__ = ["PostgreSQLClient"]

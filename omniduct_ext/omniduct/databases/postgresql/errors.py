@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from omniduct.core import failures
 from omniduct.core.endpoints import where
-from omniduct.databases.explaining import Explanation
+from omniduct.databases.session.explaining import Explanation
 from omniduct.errors import (
     DuctAuthenticationError,
     DuctConnectionError,

@@ -8,19 +8,19 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from omniduct.core import failures
-from omniduct.databases import explaining
 from omniduct.databases.hooks import DatabaseHooks
-from omniduct.databases.progress import CURRENT, Running
-from omniduct.databases.running import Session, SessionReplaced, shielded, tell
+from omniduct.databases.session import explaining
+from omniduct.databases.session.progress import CURRENT, Running
+from omniduct.databases.session.running import Session, SessionReplaced, shielded, tell
+from omniduct.databases.session.transactions import Transactions
+from omniduct.databases.session.watching import Watch
 from omniduct.databases.statements import Statement
-from omniduct.databases.transactions import Transactions
-from omniduct.databases.watching import Watch
 from omniduct.duct import Duct
 from omniduct.errors import DuctArgumentError, DuctError
 
 if TYPE_CHECKING:
     from omniduct.databases.base import DatabaseClient
-    from omniduct.databases.streaming import Beside
+    from omniduct.databases.session.streaming import Beside
 
 __all__ = ["Execution"]
 

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from omniduct.databases.values import pylist
+from omniduct.databases.arrow.values import pylist
 from omniduct.errors import DuctArgumentError
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from omniduct.databases.delimited import CsvText, HiveText, encoded
-from omniduct.databases.text import text_column, text_of
+from omniduct.databases.arrow.delimited import CsvText, HiveText, encoded
+from omniduct.databases.arrow.text import text_column, text_of
 from omniduct.errors import DuctArgumentError
 
 

@@ -8,8 +8,8 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from omniduct.databases.text import text_of
-from omniduct.databases.values import pylist
+from omniduct.databases.arrow.text import text_of
+from omniduct.databases.arrow.values import pylist
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from omniduct.databases.frames import parse_dates, to_pandas, to_polars, unique_names
+from omniduct.databases.arrow.frames import parse_dates, to_pandas, to_polars, unique_names
 from omniduct.errors import DuctArgumentError
 
 ID = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
@@ -296,7 +296,7 @@ def test_names_that_come_twice_get_the_suffixes_that_duckdb_gives(names: str) ->
 def test_a_missing_polars_is_told_with_the_way_to_have_it() -> None:
     program = (
         "import sys, pyarrow; sys.modules['polars'] = None\n"
-        "from omniduct.databases.frames import to_polars\n"
+        "from omniduct.databases.arrow.frames import to_polars\n"
         "to_polars(pyarrow.table({'x': [1]}))"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -9,8 +9,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from omniduct.databases import cursors
-from omniduct.databases.cursors import ArrowCursor, arrow_reader, arrow_table, pieces, rows, tables
+from omniduct.databases.arrow import cursors
+from omniduct.databases.arrow.cursors import ArrowCursor, arrow_reader, arrow_table, pieces, rows, tables
 from omniduct.errors import DuctArgumentError, DuctStatementError
 
 NUMBERS = "SELECT range AS n, 'v' || range AS s FROM range({})"

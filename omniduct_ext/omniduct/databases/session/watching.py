@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from omniduct.core import failures
-from omniduct.databases.progress import Progress, Running, Showing
+from omniduct.databases.session.progress import Progress, Running, Showing
 
 if TYPE_CHECKING:
     from omniduct.databases.base import DatabaseClient

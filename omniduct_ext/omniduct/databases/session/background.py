@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextvars
 import threading
 import time
@@ -12,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from omniduct.core import cleanup
 from omniduct.core.lifecycle import twin
-from omniduct.databases.progress import Progress, Showing, counts, duration, shown
-from omniduct.databases.running import PATIENCE, Interrupted, place_of_caller, tell
-from omniduct.databases.streaming import Beside
+from omniduct.databases.session.progress import Progress, Showing, counts, duration, shown
+from omniduct.databases.session.running import PATIENCE, Interrupted, place_of_caller, tell
+from omniduct.databases.session.streaming import Beside
 from omniduct.errors import DuctError, DuctStatementError
 
 if TYPE_CHECKING:
@@ -287,4 +286,4 @@ def _at_exit() -> None:
         work.report_end_of_python()
 
 
-atexit.register(_at_exit)  # comes before the end of all connections, which `cleanup` has registered
+cleanup.before_the_end(_at_exit)

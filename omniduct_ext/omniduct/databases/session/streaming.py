@@ -11,10 +11,10 @@ from itertools import chain, islice
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from omniduct.core.lifecycle import CONNECTED
-from omniduct.databases.progress import CURRENT, Progress, Running, counted
-from omniduct.databases.running import Session, shielded, tell
+from omniduct.databases.session.progress import CURRENT, Progress, Running, counted
+from omniduct.databases.session.running import Session, shielded, tell
+from omniduct.databases.session.watching import Watch, asked
 from omniduct.databases.statements import Statement
-from omniduct.databases.watching import Watch, asked
 from omniduct.errors import DuctConfigError, DuctConnectionError
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Protocol
 
-from omniduct.databases.values import pylist
+from omniduct.databases.arrow.values import pylist
 from omniduct.errors import DuctArgumentError, DuctStatementError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from omniduct.databases.inference import Columns
+    from omniduct.databases.arrow.inference import Columns
 
 __all__ = [
     "ArrowCursor",
@@ -92,7 +92,7 @@ class TypedCursor:
 
 
 def _columns(source: DBAPICursor) -> Columns:
-    from omniduct.databases.inference import Columns  # most drivers have Arrow, and no need of it
+    from omniduct.databases.arrow.inference import Columns  # most drivers have Arrow, and no need of it
 
     return Columns(_names(source), getattr(source, "arrow_types", None))
 
@@ -136,7 +136,7 @@ def _joined_column(pieces: list[pa.ChunkedArray]) -> pa.ChunkedArray:
     kinds = [piece.type for piece in pieces]
     if all(kind == kinds[0] for kind in kinds):
         return pa.chunked_array([chunk for piece in pieces for chunk in piece.chunks], kinds[0])
-    from omniduct.databases.inference import infer
+    from omniduct.databases.arrow.inference import infer
 
     return pa.chunked_array([infer([value for piece in pieces for value in pylist(piece)])])
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from omniduct.core.arguments import did_you_mean
-from omniduct.databases.extensions import inner_fields, plain_column, plain_type
-from omniduct.databases.text import text_column
-from omniduct.databases.values import pylist
+from omniduct.databases.arrow.extensions import inner_fields, plain_column, plain_type
+from omniduct.databases.arrow.text import text_column
+from omniduct.databases.arrow.values import pylist
 from omniduct.errors import DuctArgumentError, DuctDriverMissing
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def to_pandas(table: pa.Table, dtype_backend: DtypeBackend | None = None) -> pd.
     By default integers and booleans are numpy's, the nullable ``Int64`` and ``boolean`` where there are
     nulls; a float's null is NaN; decimals are exact (``ArrowDtype``); dates are ``datetime64[s]``,
     timestamps and durations keep their unit and zone; text is pandas' string type, an enum categorical.
-    All else is Python objects as `omniduct.databases.values.pylist` makes them, an interval a
+    All else is Python objects as `omniduct.databases.arrow.values.pylist` makes them, an interval a
     `pandas.DateOffset`. Columns of the same name stay.
 
     Parameters

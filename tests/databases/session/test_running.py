@@ -20,12 +20,12 @@ from typing import Any
 import pytest
 from tests.services.interrupts import Caller, Person, interrupted, wait_until
 
-from omniduct.databases import running
 from omniduct.databases.duckdb import DuckDBClient
-from omniduct.databases.running import Session
+from omniduct.databases.session import running
+from omniduct.databases.session.running import Session
 from omniduct.errors import DuctConnectionError, DuctStatementError, DuctWarning
 
-SOURCE = Path(__file__).resolve().parents[2] / "omniduct_ext"
+SOURCE = Path(__file__).resolve().parents[3] / "omniduct_ext"
 
 # Minutes of work, in which the driver looks for a cancel all the time; and rows that take long to fetch.
 SLOW = (

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from omniduct.databases.values import pylist
+from omniduct.databases.arrow.values import pylist
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,7 +5,7 @@ from __future__ import annotations
 import decimal
 from typing import TYPE_CHECKING
 
-from omniduct.databases.values import pylist
+from omniduct.databases.arrow.values import pylist
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,8 +14,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from omniduct.databases.inference import Columns, infer
-from omniduct.databases.values import pylist
+from omniduct.databases.arrow.inference import Columns, infer
+from omniduct.databases.arrow.values import pylist
 
 UTC = datetime.timezone.utc
 EAST = datetime.timezone(datetime.timedelta(hours=2))

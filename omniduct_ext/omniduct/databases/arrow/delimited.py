@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from omniduct.databases.text import text_column
+from omniduct.databases.arrow.text import text_column
 from omniduct.errors import DuctArgumentError
 
 if TYPE_CHECKING:

@@ -1,0 +1,3 @@
+"""Results on their way: rows and Arrow, frames and text, without losing a value."""
+
+from __future__ import annotations
