@@ -329,3 +329,10 @@ def test_a_hundred_entries_of_unknown_protocols_are_told_in_a_moment() -> None:
         registry = DuctRegistry(config)
     assert len(registry.problems) == 100
     assert time.perf_counter() - began < 2
+
+
+@pytest.mark.parametrize("protocol", sorted(protocols.BUILT_IN))
+def test_the_table_names_each_class_by_the_module_that_defines_it(protocol: str) -> None:
+    cls = protocols.find(protocol)
+    assert f"{cls.__module__}:{cls.__qualname__}" == protocols.BUILT_IN[protocol]
+    assert protocol in cls.PROTOCOLS

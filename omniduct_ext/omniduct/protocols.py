@@ -33,7 +33,7 @@ BUILT_IN = {
     "mssql": "omniduct.databases.sqlalchemy:SQLAlchemyClient",
     "mysql": "omniduct.databases.mysql:MySQLClient",
     "oracle": "omniduct.databases.sqlalchemy:SQLAlchemyClient",
-    "postgresql": "omniduct.databases.postgresql:PostgreSQLClient",
+    "postgresql": "omniduct.databases.postgresql.client:PostgreSQLClient",
     "snowflake": "omniduct.databases.sqlalchemy:SQLAlchemyClient",
     "sqlalchemy": "omniduct.databases.sqlalchemy:SQLAlchemyClient",
     "sqlite": "omniduct.databases.sqlite:SQLiteClient",
