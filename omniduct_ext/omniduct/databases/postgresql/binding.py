@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import uuid
 from typing import TYPE_CHECKING, Any
 
+from omniduct.databases.postgresql.ingest import array_literal
+from omniduct.databases.postgresql.types import kind_of
 from omniduct.databases.tokens import Untokenizable, sqlglot_tokenizer
 from omniduct.errors import DuctStatementError
 
@@ -17,7 +20,15 @@ if TYPE_CHECKING:
 
 __all__ = ["bound"]
 
-_TYPE = b"POSTGRESQL:type"
+_NAMES = {
+    "bool": "bool",
+    "date32[day]": "date",
+    "double": "float8",
+    "float": "float4",
+    "int16": "int2",
+    "int32": "int4",
+    "int64": "int8",
+}
 # Types of which the driver sends text as such; every other type of text has to be cast by the server.
 _TEXTS = frozenset({"text", "varchar", "bpchar", "name", "char", "unknown", "json", "jsonb"})
 
@@ -56,12 +67,20 @@ def _array(value: Any, field: pa.Field | None, number: int) -> tuple[pa.Array, s
     """One value as an array of the type expected, and the type that the server has to cast it to."""
     import pyarrow as pa
 
-    kind = "" if field is None else (field.metadata or {}).get(_TYPE, b"").decode()
+    kind = "" if field is None else kind_of(field)
     arrow = None if field is None else _storage(field.type)
+    if isinstance(value, uuid.UUID):
+        return pa.array([str(value)]), "uuid"
     if kind in ("json", "jsonb") and value is not None:
         return pa.array([value if isinstance(value, str) else json.dumps(value)]), kind
     if _goes_as_text(value, arrow, kind):
         return pa.array([value], pa.string()), kind
+    if (
+        isinstance(value, list) and None in value and not kind
+    ):  # which the driver, not saying kinds, sends as 0
+        return pa.array(
+            [array_literal(value)]
+        ), f"_{_NAMES.get(str(getattr(arrow, 'value_type', '')), 'text')}"
     if arrow is not None and (kind not in _TEXTS or value is None or isinstance(value, (dict, list))):
         made = _as_expected(value, arrow)
         if made is not None:

@@ -13,7 +13,7 @@ from omniduct.errors import DuctArgumentError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Target", "column_type", "fitted", "sendable"]
+__all__ = ["Target", "array_literal", "column_type", "fitted", "sendable"]
 
 
 @dataclass(frozen=True)
@@ -225,7 +225,7 @@ def _array(column: pa.ChunkedArray, kind: str) -> pa.ChunkedArray | None:
     """A list of one dimension, its elements in the array's type; what has more, the server casts."""
     import pyarrow as pa
 
-    if _is_list(column.type.value_type):
+    if _is_list(column.type.value_type) or _has_lost_nulls(column):
         return None
     chunks = []
     for chunk in column.chunks:
@@ -237,6 +237,18 @@ def _array(column: pa.ChunkedArray, kind: str) -> pa.ChunkedArray | None:
         made = pa.ListArray.from_arrays(_offsets(chunk), inner.combine_chunks())
         chunks.append(made)
     return pa.chunked_array(chunks) if chunks else column
+
+
+def _has_lost_nulls(column: pa.ChunkedArray) -> bool:
+    """Whether there are nulls in lists, which the driver before version 1.13 sends as zeros."""
+    return _loses_nulls() and any(chunk.flatten().null_count for chunk in column.chunks)
+
+
+@functools.cache
+def _loses_nulls() -> bool:
+    from importlib.metadata import version
+
+    return tuple(map(int, version("adbc-driver-postgresql").split(".")[:2])) < (1, 13)
 
 
 def _offsets(chunk: pa.ListArray) -> pa.Array:
@@ -253,25 +265,26 @@ def sendable(rows: pa.Table) -> pa.Table:
     """The rows with what only the server can read as text: arrays of several dimensions."""
     import pyarrow as pa
 
-    columns = [_as_literals(column) if _is_deep(column.type) else column for column in rows.columns]
+    columns = [_as_literals(column) if _is_deep(column) else column for column in rows.columns]
     return pa.Table.from_arrays(columns, names=rows.column_names)
 
 
-def _is_deep(arrow: pa.DataType) -> bool:
-    return _is_list(arrow) and _is_list(arrow.value_type)
+def _is_deep(column: pa.ChunkedArray) -> bool:
+    arrow = column.type
+    return _is_list(arrow) and (_is_list(arrow.value_type) or _has_lost_nulls(column))
 
 
 def _as_literals(column: pa.ChunkedArray) -> pa.ChunkedArray:
     import pyarrow as pa
 
-    texts = [None if value is None else _literal(value) for value in pylist(column)]
+    texts = [None if value is None else array_literal(value) for value in pylist(column)]
     return pa.chunked_array([pa.array(texts, pa.string())])
 
 
-def _literal(value: Any) -> str:
+def array_literal(value: Any) -> str:
     """A value within an array, as the server writes it: {{1,NULL},{"a b","c"}}."""
     if isinstance(value, list):
-        return "{" + ",".join(map(_literal, value)) + "}"
+        return "{" + ",".join(map(array_literal, value)) + "}"
     if value is None:
         return "NULL"
     text = f"\\x{value.hex()}" if isinstance(value, bytes) else str(value)

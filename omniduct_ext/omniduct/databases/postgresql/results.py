@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from omniduct.databases.arrow.cursors import Varying
 from omniduct.databases.postgresql.adbc import Link
-from omniduct.databases.postgresql.types import Column, columns_of
+from omniduct.databases.postgresql.types import Column, columns_of, is_told
 from omniduct.errors import DuctStatementError
 
 if TYPE_CHECKING:
@@ -53,12 +53,27 @@ class PostgreSQLLink(Link):
         columns = None
         if _may_be_copied(statement):
             schema = self.call(lambda: cursor.adbc_execute_schema(statement, values))
-            columns = columns_of(schema)
+            columns = columns_of(
+                schema, None if is_told(schema) else self._kinds(statement, values, len(schema))
+            )
             statement = _wrapped(statement, columns)
         if not columns:
             cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": "false"})
         self.call(lambda: cursor.execute(statement, values))
         return Answer(self, cursor, columns)
+
+    def _kinds(self, statement: str, values: Any, count: int) -> list[str] | None:
+        """The types of a query's columns as the server names them, for a driver that does not say them."""
+        names = [f"c{number}" for number in range(count)]
+        kinds = ", ".join(f"pg_typeof({name})::text" for name in names)
+        with contextlib.suppress(Exception), self._connection.cursor() as cursor:  # one that writes, say
+            cursor.execute(
+                f"SELECT {kinds} FROM (SELECT 1) one "
+                f"LEFT JOIN (\n{statement}\n) q({', '.join(names)}) ON false",
+                values,
+            )
+            return list(cursor.fetchone())
+        return None
 
     def name_of_type(self, oid: int) -> str:
         """A type as it is written in a statement."""

@@ -12,7 +12,7 @@ from omniduct.errors import DuctStatementError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Column", "columns_of"]
+__all__ = ["Column", "columns_of", "is_told", "kind_of"]
 
 _TYPE = b"POSTGRESQL:type"
 _TYPMOD = b"POSTGRESQL:typmod"
@@ -53,18 +53,33 @@ class Column:
         return self.whole(pa.chunked_array([values]))
 
 
-def columns_of(schema: pa.Schema) -> list[Column]:
-    """The columns of an answer that the driver describes with this schema."""
+def columns_of(schema: pa.Schema, kinds: list[str] | None = None) -> list[Column]:
+    """The columns of an answer that the driver describes with this schema.
+
+    Parameters
+    ----------
+    kinds : list of str, optional
+        PostgreSQL's names of the types, where the driver does not say them.
+    """
+    if kinds is not None:
+        schema = [_named(field, kind) for field, kind in zip(schema, kinds, strict=True)]
     return [_column(field) for field in schema]
+
+
+def _named(field: pa.Field, kind: str) -> pa.Field:
+    """A field of which the name of the type is known, where that matters."""
+    return field.with_metadata({_TYPE: kind.encode()}) if kind in ("money", "oid", "xid") else field
 
 
 def _column(field: pa.Field) -> Column:
     import pyarrow as pa
     from pyarrow import types
 
-    kind, arrow = _kind(field), field.type
+    kind, arrow = kind_of(field), field.type
     if kind == "numeric":
         return _numeric(field)
+    if kind == "uuid" and _is_opaque(arrow):
+        return Column(field.name, kind, convert=_uuids)
     if kind in _CASTS:
         return Column(field.name, kind, _CASTS[kind], _CONVERTERS.get(kind), varies=kind == "money")
     if types.is_list(arrow):
@@ -74,9 +89,25 @@ def _column(field: pa.Field) -> Column:
     return Column(field.name, kind, convert=_CONVERTERS.get(kind, _plain if _is_opaque(arrow) else None))
 
 
-def _kind(field: pa.Field) -> str:
+def kind_of(field: pa.Field) -> str:
+    """PostgreSQL's name of a field's type; of a driver before 1.13 only where it matters."""
+    from pyarrow import types
+
     said = (field.metadata or {}).get(_TYPE)
-    return said.decode() if said else str(field.type)
+    if said:
+        return str(said, "utf-8")
+    if _is_opaque(field.type):
+        return str(field.type.type_name)
+    if types.is_date32(field.type):
+        return "date"
+    if types.is_timestamp(field.type):
+        return "timestamp" if field.type.tz is None else "timestamptz"
+    return "jsonb" if getattr(field.type, "extension_name", "") == "arrow.json" else ""
+
+
+def is_told(schema: pa.Schema) -> bool:
+    """Whether the driver says the types: before version 1.13, the first without Python 3.10, it does not."""
+    return all(_TYPE in (field.metadata or {}) for field in schema)
 
 
 def _is_opaque(arrow: pa.DataType) -> bool:
@@ -90,6 +121,13 @@ def _plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
     if not _is_opaque(values.type):
         return values
     return pa.chunked_array([chunk.storage for chunk in values.chunks], values.type.storage_type)
+
+
+def _uuids(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    import pyarrow as pa
+
+    made = [pa.ExtensionArray.from_storage(pa.uuid(), c.storage.cast(pa.binary(16))) for c in values.chunks]
+    return pa.chunked_array(made, pa.uuid())
 
 
 # Numbers
@@ -273,11 +311,11 @@ def _elements(strings: pa.Array, arrow: pa.DataType, inner: Column) -> pa.Array:
     if types.is_binary(arrow):
         values = [None if text is None else bytes.fromhex(text[2:]) for text in strings.to_pylist()]
         return pa.array(values, pa.binary())
-    if getattr(arrow, "extension_name", "") == "arrow.uuid":
+    if inner.kind == "uuid":
         import uuid
 
         values = [None if text is None else uuid.UUID(text).bytes for text in strings.to_pylist()]
-        return pa.ExtensionArray.from_storage(arrow, pa.array(values, pa.binary(16)))
+        return pa.ExtensionArray.from_storage(pa.uuid(), pa.array(values, pa.binary(16)))
     if getattr(arrow, "extension_name", "") == "arrow.json":
         return pa.ExtensionArray.from_storage(arrow, strings)
     return strings.cast(arrow)
