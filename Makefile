@@ -24,7 +24,7 @@ check: setup  ## check format, lint and types
 lab: setup  ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab --ip=127.0.0.1 --ServerApp.root_dir=notebooks $$([ "$$(id -u)" != 0 ] || echo --allow-root)
 
-bench: setup  ## run every benchmark
+bench: services  ## run every benchmark
 	@for script in benchmarks/bench_*.py; do [ ! -e "$$script" ] || $(BIN)/python "$$script" || exit; done
 
 clean:  ## remove what the other targets made

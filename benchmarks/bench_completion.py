@@ -81,7 +81,7 @@ def ours() -> harness.Samples:
     return samples
 
 
-@bench.side(harness.PEER, peer=True)
+@bench.side(harness.PEER, peer=harness.PEER)
 def jupysql() -> harness.Samples:
     """The peer loaded, and plain objects: it makes none."""
     ip = shell_with_objects()

@@ -98,13 +98,13 @@ def peer(**settings: bool) -> harness.Call:
     return lambda _: ip.run_cell_magic("sql", "", READ)
 
 
-@bench.side(f"{harness.PEER}, autopandas", peer=True)
+@bench.side(f"{harness.PEER}, autopandas", peer=harness.PEER)
 def jupysql_pandas() -> harness.Samples:
     """The peer's cell magic to pandas."""
     return measured(PANDAS, peer(autopandas=True))
 
 
-@bench.side(f"{harness.PEER}, autopolars", peer=True)
+@bench.side(f"{harness.PEER}, autopolars", peer=harness.PEER)
 def jupysql_polars() -> harness.Samples:
     """The peer's cell magic to polars; once a process, as it takes seconds."""
     return measured(POLARS, peer(autopolars=True), calls=1)

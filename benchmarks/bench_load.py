@@ -50,7 +50,7 @@ def ours() -> harness.Samples:
     return samples
 
 
-@bench.side(harness.PEER, peer=True)
+@bench.side(harness.PEER, peer=harness.PEER)
 def jupysql() -> harness.Samples:
     """Load jupysql, as many connections in its file."""
     ip = harness.shell()

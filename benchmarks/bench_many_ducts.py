@@ -69,7 +69,7 @@ def all_of_them() -> harness.Samples:
     return {FRESH: harness.times(loading(DUCTS), 1)}
 
 
-@bench.side(f"{harness.PEER}, {DUCTS} sections", peer=True)
+@bench.side(f"{harness.PEER}, {DUCTS} sections", peer=harness.PEER)
 def jupysql() -> harness.Samples:
     """Load jupysql, as many connections in its file; it makes no objects and no magics of them."""
     ip = harness.shell()

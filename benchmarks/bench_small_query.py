@@ -55,7 +55,7 @@ def magic() -> harness.Samples:
     return measured(lambda i: ip.run_cell_magic("db", "", statement(i)))
 
 
-@bench.side(harness.PEER, peer=True)
+@bench.side(harness.PEER, peer=harness.PEER)
 def jupysql() -> harness.Samples:
     """The peer's cell magic on the driver's connection, which is faster than one of SQLAlchemy."""
     ip = harness.peer_shell(autopandas=True)

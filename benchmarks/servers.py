@@ -1,0 +1,199 @@
+"""Servers that benchmarks are measured against, and how each side reaches them.
+
+The servers are those of the tests, started once by the process that collects the figures.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import harness
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+__all__ = [
+    "DRIVERS",
+    "ROWS",
+    "Read",
+    "given",
+    "jupysql",
+    "mariadb",
+    "old",
+    "ours",
+    "postgresql",
+    "psycopg_connection",
+    "pymysql_connection",
+    "rows_dropped",
+    "url",
+]
+
+ROWS = 1_000_000
+DRIVERS = {"postgresql": "psycopg2", "mysql": "pymysql"}
+"""What SQLAlchemy is told to use."""
+
+# The first five columns of all tables.
+_POSTGRESQL = f"""
+    i AS id, i / 7.0::double precision AS distance, ('driver ' || i % 1000)::varchar AS driver,
+    DATE '2020-01-01' + (i % 2000)::integer AS day,
+    TIMESTAMP '2020-01-01' + i * INTERVAL '1.000003 s' AS began, {{sixth}}
+    FROM generate_series(0::bigint, {ROWS - 1}) AS t(i)
+"""
+_MARIADB = f"""
+    seq AS id, seq / 7e0 AS distance, concat('driver ', seq % 1000) AS driver,
+    DATE '2020-01-01' + INTERVAL seq % 2000 DAY AS day,
+    TIMESTAMP '2020-01-01 00:00:00' + INTERVAL seq * 1000003 MICROSECOND AS began,
+    cast(seq % 100000 / 100 AS decimal(12, 2)) AS fare FROM seq_0_to_{ROWS - 1}
+"""
+Read = Callable[[str], Any]
+"""What takes a statement and gives a frame."""
+
+_PREFIX = "OMNIDUCT_BENCHMARK_"
+
+
+# The process that collects
+
+
+@contextlib.contextmanager
+def postgresql() -> Iterator[Mapping[str, str]]:
+    """Start a PostgreSQL with the tables `trips`, which ends with a decimal, and `counts`, with a bigint."""
+    with _server("postgresql", "PostgreSQL") as server:
+        _fill(
+            server,
+            "CREATE TABLE trips AS SELECT"
+            + _POSTGRESQL.format(sixth="(i % 100000 / 100.0)::decimal(12, 2) AS fare"),
+            "CREATE TABLE counts AS SELECT" + _POSTGRESQL.format(sixth="i % 100000 AS passengers"),
+            "VACUUM ANALYZE",  # so that the first to read has not more to do than the others
+        )
+        yield _variables("postgresql", server)
+
+
+@contextlib.contextmanager
+def mariadb() -> Iterator[Mapping[str, str]]:
+    """Start a MariaDB with the table `trips`."""
+    with _server("mariadb", "MariaDB") as server:
+        _fill(
+            server,
+            "CREATE TABLE trips (id bigint NOT NULL, distance double, driver varchar(20), day date, "
+            "began datetime(6), fare decimal(12, 2)) AS SELECT" + _MARIADB,
+            "ANALYZE TABLE trips",
+        )
+        yield _variables("mysql", server)
+
+
+@contextlib.contextmanager
+def _server(module: str, name: str) -> Iterator[Any]:
+    import importlib
+
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    try:
+        import pytest
+
+        found = importlib.import_module(f"tests.services.{module}")
+        server = getattr(found, name)()
+        server.start()
+    except ImportError as error:
+        raise harness.Skipped(f"the tests' servers need {error.name}") from error
+    except pytest.skip.Exception as missing:
+        raise harness.Skipped(str(missing)) from missing
+    with contextlib.closing(server):
+        yield server
+
+
+def _fill(server: Any, *statements: str) -> None:
+    print(f"filling {server.PROTOCOL} with {ROWS:,} rows", flush=True)
+    for statement in statements:
+        server.ask(statement, server.user, server.password, server.database)
+
+
+def _variables(protocol: str, server: Any) -> dict[str, str]:
+    values = {
+        "protocol": protocol,
+        "host": server.host,
+        "port": str(server.port),
+        "username": server.user,
+        "password": server.password,
+        "database": server.database,
+    }
+    return {_PREFIX + name.upper(): value for name, value in values.items()}
+
+
+# The sides
+
+
+def given() -> dict[str, Any]:
+    """Where the server is, by the names that a duct has for it."""
+    names = ("protocol", "host", "port", "username", "password", "database")
+    found: dict[str, Any] = {name: os.environ[_PREFIX + name.upper()] for name in names}
+    return {**found, "port": int(found["port"])}
+
+
+def url(driver: str = "") -> str:
+    """Where the server is, as SQLAlchemy has it; without a driver, as others have."""
+    at = given()
+    scheme = f"{at['protocol']}+{driver}" if driver else at["protocol"]
+    return f"{scheme}://{at['username']}:{at['password']}@{at['host']}:{at['port']}/{at['database']}"
+
+
+def psycopg_connection() -> Any:
+    """Connect by psycopg."""
+    import psycopg
+
+    return psycopg.connect(url(), autocommit=True)
+
+
+def pymysql_connection() -> Any:
+    """Connect by pymysql."""
+    import pymysql
+
+    at = given()
+    return pymysql.connect(
+        host=at["host"],
+        port=at["port"],
+        user=at["username"],
+        password=at["password"],
+        database=at["database"],
+        autocommit=True,
+    )
+
+
+def rows_dropped(table: str) -> int:
+    """Count the rows of a table in PostgreSQL and drop it, by the driver that is here."""
+    import importlib.util
+
+    name = "psycopg" if importlib.util.find_spec("psycopg") else "psycopg2"
+    with contextlib.closing(importlib.import_module(name).connect(url())) as connection:
+        cursor = connection.cursor()
+        cursor.execute(f"SELECT count(*) FROM {table}")
+        rows = int(cursor.fetchone()[0])
+        cursor.execute(f"DROP TABLE {table}")
+        connection.commit()
+    return rows
+
+
+def ours() -> Any:
+    """Our duct, in a shell."""
+    return harness.shell_with_db(**given()).user_ns["db"]
+
+
+def jupysql(**settings: object) -> InteractiveShell:
+    """A shell with jupysql, connected by SQLAlchemy."""
+    ip = harness.shell()
+    harness.load_peer(ip, **settings)
+    ip.run_line_magic("sql", url(DRIVERS[given()["protocol"]]))
+    return ip
+
+
+def old() -> Any:
+    """Make a duct of omniduct 1.3; on SQLAlchemy, whose own choice of a driver may not be installed."""
+    from omniduct import DuctRegistry
+
+    at = given()
+    return DuctRegistry().new(
+        "db", at.pop("protocol"), register_magics=False, driver=DRIVERS[given()["protocol"]], **at
+    )
