@@ -350,7 +350,9 @@ def test_an_answer_is_kept_until_reset_and_a_refused_one_is_asked_again() -> Non
     assert [(q.text, q.kind) for q in person.asked] == [
         ("Username for db", "text"),
         ("Password for db", "secret"),
-    ] * 2
+        ("Username for db (the last one was refused)", "text"),
+        ("Password for db (the last one was refused)", "secret"),
+    ]
     assert duct.logins == [("me", "wrong"), ("me", SENTINEL), ("me", SENTINEL)]
     duct.reset()
     again = Person("you", SENTINEL)

@@ -141,7 +141,8 @@ def resolve(
     """
     if raw is True:
         kind: Literal["text", "secret"] = "text" if field == "username" else "secret"
-        return cast(str, ask(Question(duct, field, f"{field.capitalize()} for {duct}", kind, asker)))
+        refused = " (the last one was refused)" if getattr(asker, "_login_refused", False) else ""
+        return cast(str, ask(Question(duct, field, f"{field.capitalize()} for {duct}{refused}", kind, asker)))
     if raw is None or raw is False:
         return None
     text = raw.reveal() if isinstance(raw, Secret) else str(raw)

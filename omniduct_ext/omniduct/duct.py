@@ -97,6 +97,8 @@ class Duct(ABC):
     _originals: dict[str, object]
     _answers: dict[str, Secret | None]
     _life: Lifecycle
+    _login_refused = False
+    """Whether the service has refused a login that the person typed, and none since was taken."""
     __opened = False  # whether `_connect` was called, and there may be something to close
     __made: Mapping[str, object] = MappingProxyType({})
     """What `_connect` set, with what was there before."""
@@ -290,9 +292,11 @@ class Duct(ABC):
             used = self.__gather()
             try:
                 life.share_connect(self.name, self.__open, self.__undo)
+                self._login_refused = False
                 return self
             except DuctAuthenticationError:
-                if not self.__forget_refused(used) or refusals == 2:
+                self._login_refused = self.__forget_refused(used)
+                if not self._login_refused or refusals == 2:
                     raise
         raise AssertionError("the last refusal is raised")
 

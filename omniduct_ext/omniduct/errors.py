@@ -12,6 +12,7 @@ The tree, with when each is raised::
     ├── DuctProtocolUnknown                no class offers that protocol, or it cannot be had yet
     ├── DuctConfigError (a ValueError)     a configuration or an argument cannot be used
     │   └── DuctArgumentError (a TypeError)   an argument that the duct does not take
+    ├── DuctTimeout (a TimeoutError)       the result of a background statement is not there yet
     ├── DuctStatementError                 the service refused a statement, or the answer cannot be had
     ├── DuctTemplateError                  a template cannot be rendered, or a value cannot be bound
     ├── DuctMagicError                     a magic's line cannot be read
@@ -42,6 +43,7 @@ __all__ = [
     "DuctServerUnreachable",
     "DuctStatementError",
     "DuctTemplateError",
+    "DuctTimeout",
     "DuctWarning",
 ]
 
@@ -96,6 +98,10 @@ class DuctConfigError(DuctError, ValueError):
 
 class DuctArgumentError(DuctConfigError, TypeError):
     """An argument that the duct does not take."""
+
+
+class DuctTimeout(DuctError, TimeoutError):
+    """What was waited for has not come within the time that was given; it goes on."""
 
 
 class DuctStatementError(DuctError):

@@ -53,6 +53,16 @@ class TestPostgreSQL(Documented):
             yield duct
 
 
+class TestFirebird(DatabaseContract):
+    facts = facts.FIREBIRD
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def duct(cls, firebird_server: Server) -> Iterator[DatabaseClient]:
+        with ducts.firebird(firebird_server) as duct:
+            yield duct
+
+
 class TestMariaDB(Documented):
     facts = facts.MARIADB
 

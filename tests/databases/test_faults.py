@@ -83,6 +83,7 @@ class Case:
         self.server = server
         self.dialect = dialect
         self._ducts: list[DatabaseClient] = []
+        self._others = set(threading.enumerate())  # of tests before
 
     def duct(self, **arguments: Any) -> DatabaseClient:
         """A duct of the server's plain user."""
@@ -119,7 +120,8 @@ class Case:
         return ", ".join(found) or "nothing"
 
     def _left(self) -> list[str]:
-        threads = [thread.name for thread in threading.enumerate() if thread.name.startswith("omniduct")]
+        new = set(threading.enumerate()) - self._others
+        threads = [thread.name for thread in new if thread.name.startswith("omniduct")]
         connections = self.server.connections(self.server.user) if self.server.is_running else 0
         return [
             *threads,

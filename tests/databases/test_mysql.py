@@ -326,7 +326,7 @@ def test_a_deadlock_ends_the_transaction_and_says_so(mariadb_server: MariaDB, db
             text = said_by(lambda: db.execute("UPDATE locked SET v = 1 WHERE k = 2"))
             assert text == (
                 "db: Deadlock found when trying to get lock; try restarting transaction (1213)\n"
-                "The transaction was rolled back."
+                "The transaction was rolled back; what comes next is outside of it."
             )
             assert waits.ended().error is None
             db.execute("SELECT 1")

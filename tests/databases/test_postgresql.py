@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import traceback
 import uuid
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -19,7 +20,7 @@ from tests.services.proxy import Proxy
 
 from omniduct import DuctRegistry
 from omniduct.databases.postgresql import PostgreSQLClient
-from omniduct.errors import DuctArgumentError, DuctStatementError, DuctWarning
+from omniduct.errors import DuctArgumentError, DuctAuthenticationError, DuctStatementError, DuctWarning
 
 # Of Python 3.10 the last driver does not say what types are declared.
 IS_TOLD = tuple(map(int, version("adbc-driver-postgresql").split(".")[:2])) >= (1, 13)
@@ -424,3 +425,128 @@ def test_disconnecting_from_a_silent_peer_returns(postgresql_server: PostgreSQL)
         duct.disconnect()  # says goodbye to nobody, and returns
         assert not duct.is_connected()
         proxy.thaw()
+
+
+# What a review has found
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *(f"2::numeric^{n}" for n in range(70, 200, 9)),
+        *("1e39", "-1e39", "1e60", "1e400", "1e25::numeric / 3", "-1e-48"),
+    ],
+)
+def test_a_number_of_any_length_is_the_servers(
+    pg: PostgreSQLClient, postgresql_server: PostgreSQL, written: str
+) -> None:
+    expression = written if "::" in written else f"{written}::numeric"
+    ((text,),) = postgresql_server.admin(f"SELECT ({expression})::text")
+    ((found,),) = pg.query(f"SELECT {expression} AS x", format="tuple")
+    assert D(str(found)) == D(text)
+
+
+@pytest.mark.parametrize("value", [datetime.datetime(2020, 7, 1, 23, tzinfo=datetime.timezone.utc), None])
+def test_a_bound_moment_leaves_the_transaction_and_the_time_zone_alone(
+    pg: PostgreSQLClient, value: object
+) -> None:
+    pg.execute("CREATE TEMPORARY TABLE moments (t timestamptz)")
+    with pytest.raises(KeyError), pg.transaction():
+        pg.execute("INSERT INTO moments VALUES ({{ x | bind }})", context={"x": value})
+        pg.dataframe_to_table(pa.table({"t": pa.array([0], pa.timestamp("us", "UTC"))}), "moments", "append")
+        raise KeyError
+    assert pg.query("SELECT * FROM moments", format="tuple") == []
+    statement = "SELECT {{ x | bind }}::timestamptz::date, current_setting('TimeZone')"
+    zone = {"TimeZone": "Pacific/Kiritimati"}
+    found = pg.query(statement, format="tuple", context={"x": value}, session_properties=zone)
+    assert found == [(value and datetime.date(2020, 7, 2), "Pacific/Kiritimati")]
+
+
+def test_lists_keep_their_nulls_whatever_lies_beneath_them(pg: PostgreSQLClient) -> None:
+    lists = pa.array([[1, 2], None, [3, None]], pa.list_(pa.int64(), 2))
+    pg.dataframe_to_table(pa.table({"v": lists}), "listed")
+    assert pg.query("SELECT v FROM listed", format="tuple") == [([1, 2],), (None,), ([3, None],)]
+    pg.table_drop("listed")
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("SELECT '1 2'::int2vector AS x", [1, 2]),
+        ("SELECT ARRAY['10.0.0.1']::inet[] AS x", ["10.0.0.1"]),
+        ("SELECT ARRAY[0.1::float8 + 0.2] AS x", [0.1 + 0.2]),
+        (
+            "SET bytea_output = 'escape'; SELECT ARRAY['ab\\\\c'::bytea, '\\xff'::bytea] AS x",
+            [b"ab\\c", b"\xff"],
+        ),
+        ("SELECT timestamp '294276-12-31' AS x", "294247-01-10T04:00:54.775807"),
+    ],
+)
+def test_elements_and_late_years_come_whole(pg: PostgreSQLClient, statement: str, expected: object) -> None:
+    assert pg.query(statement, format="tuple", template=False) == [(expected,)]
+
+
+def test_a_with_that_writes_may_give_any_type(pg: PostgreSQLClient) -> None:
+    pg.execute("CREATE TEMPORARY TABLE moved (i int, r int4range); INSERT INTO moved VALUES (1, '[1,3)')")
+    statement = "WITH d AS (DELETE FROM moved RETURNING *) SELECT i, r FROM d"
+    assert pg.query(statement, format="tuple") == [(1, "[1,3)")]
+    assert pg.query("SELECT * FROM moved", format="tuple") == []
+    assert pg.query("WITH x AS (SELECT 1 AS a) (SELECT array[a] AS a FROM x)", format="tuple") == [([1],)]
+
+
+def test_a_setting_for_one_call_ends_with_the_call_also_in_a_transaction(pg: PostgreSQLClient) -> None:
+    before = pg.query("SHOW work_mem", format="tuple")
+    with pg.transaction():
+        pg.execute("SET LOCAL work_mem = '1MB'")
+        pg.query("SELECT 1", session_properties={"work_mem": "2MB"})
+        assert pg.query("SHOW work_mem", format="tuple") == [("1MB",)]
+    assert pg.query("SHOW work_mem", format="tuple") == before
+    own = {"app.who": "ann"}
+    assert pg.query("SELECT current_setting('app.who')", format="tuple", session_properties=own) == [("ann",)]
+    assert pg.query("SELECT current_setting('app.who', true)", format="tuple") == [("",)]
+
+
+@pytest.mark.parametrize(
+    ("column", "type"),
+    [(pa.array([1500], pa.duration("ns")), "interval"), (pa.array([1e300]), "real")],
+)
+def test_a_value_that_the_column_cannot_hold_is_an_error(
+    pg: PostgreSQLClient, column: pa.Array, type: str
+) -> None:
+    pg.execute(f"CREATE TEMPORARY TABLE held (x {type})")
+    with pytest.raises(DuctArgumentError, match=f"'x' of the frame does not fit .* which is {type}"):
+        pg.dataframe_to_table(pa.table({"x": column}), "held", "append")
+
+
+@pytest.mark.parametrize("begin", ["BEGIN", "-- first\nBEGIN", "/* x */ BEGIN", "START\tTRANSACTION"])
+def test_a_transaction_that_was_typed_is_noted_however_it_is_written(
+    pg: PostgreSQLClient, postgresql_server: PostgreSQL, begin: str
+) -> None:
+    ((number,),) = pg.query("SELECT pg_backend_pid()", format="tuple")
+    pg.execute(begin, template=False)
+    postgresql_server.admin(f"SELECT pg_terminate_backend({number})")
+    with pytest.raises(DuctStatementError, match="with it the transaction that was open"):
+        pg.execute("SELECT 1")
+
+
+def test_a_refused_login_is_an_answer_all_the_same(postgresql_server: PostgreSQL) -> None:
+    postgresql_server.admin("CREATE ROLE single LOGIN PASSWORD 'x' CONNECTION LIMIT 1")
+    duct = client(postgresql_server, username="single", password="x", database="postgres", answer_timeout=0.9)
+    assert len(duct.query("SELECT pg_sleep(2.5)", format="tuple")) == 1
+    duct.disconnect()
+    postgresql_server.admin("DROP ROLE single")
+
+
+def test_no_frame_of_a_failed_login_has_the_password(
+    pg: PostgreSQLClient, postgresql_server: PostgreSQL
+) -> None:
+    postgresql_server.admin("CREATE ROLE moved LOGIN PASSWORD 's3ntinel'")
+    duct = client(postgresql_server, username="moved", password="s3ntinel", database="postgres")
+    duct.connect()
+    postgresql_server.admin("ALTER ROLE moved PASSWORD 'other'")
+    with pytest.raises(DuctAuthenticationError) as raised:
+        duct.stream("SELECT 1")
+    shown = "".join(traceback.TracebackException.from_exception(raised.value, capture_locals=True).format())
+    assert "s3ntinel" not in shown
+    duct.disconnect()
+    postgresql_server.admin("DROP ROLE moved")

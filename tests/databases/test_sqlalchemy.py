@@ -171,9 +171,10 @@ def test_a_known_dialect_is_of_the_class_that_knows_more_of_it() -> None:
 def test_a_missing_driver_is_said_with_what_to_install(
     protocol: str, package: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in [name for name in sys.modules if name.split(".")[0] == package]:
+    module = package.replace("-", "_")
+    for name in [name for name in sys.modules if name.split(".")[0] == module]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setitem(sys.modules, module, None)
     duct = SQLAlchemyClient(protocol=protocol, name="db", host="127.0.0.1")
     text = said_by(DuctDriverMissing, lambda: duct._sqlalchemy_dialect)
     assert text == f"db: {protocol} needs the `{package}` package: pip install '{extra}'"
@@ -218,7 +219,7 @@ def test_the_engine_leads_to_the_same_database_for_other_libraries(pg: SQLAlchem
 def test_a_failed_statement_in_a_transaction_rolls_it_back_and_says_so(pg: SQLAlchemyClient) -> None:
     pg.execute("CREATE TEMPORARY TABLE t (a INT)")
     text = said_by(DuctStatementError, lambda: pg.execute("BEGIN; INSERT INTO t VALUES (1); SELECT 1 / 0"))
-    assert text == ("pg: statement 3 of 3: division by zero (22012)\nThe transaction was rolled back.")
+    assert text == ("pg: statement 3 of 3: division by zero (22012)\nThe transaction was rolled back; what comes next is outside of it.")
     with pytest.raises(DuctStatementError, match="the transaction is over"), pg.transaction():
         with pytest.raises(DuctStatementError, match="rolled back"):
             pg.query("SELECT 1 / 0")

@@ -221,7 +221,7 @@ def test_a_transaction_that_sqlite_rolls_back_by_itself_is_over(db: SQLiteClient
         with pytest.raises(DuctStatementError) as caught:
             db.execute("INSERT INTO t VALUES (1)")
         db.execute("INSERT INTO t VALUES (3)")
-    assert str(caught.value) == "db: UNIQUE constraint failed: t.a\nThe transaction was rolled back."
+    assert str(caught.value) == "db: UNIQUE constraint failed: t.a\nThe transaction was rolled back; what comes next is outside of it."
     assert db.query("SELECT a FROM t", format="tuple") == [(1,)]
 
 

@@ -29,6 +29,7 @@ def help_of(shell: Shell, code: str) -> str:
 CELLS = {"%%db", "%%db.execute", "%%db.stream", "%%db.render", "%%db.template", "%%files.write"}
 LINES = {
     *("%db", "%db.execute", "%db.stream", "%db.render", "%db.template", "%db.head", "%db.desc", "%db.props"),
+    "%db.tables",
     *("%files.listdir", "%files.showdir", "%files.read", "%omniduct"),
 }
 

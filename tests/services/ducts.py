@@ -55,7 +55,16 @@ def mariadb(server: Server) -> Iterator[DatabaseClient]:
 
 
 @contextlib.contextmanager
-def _served(client: Any, server: Server) -> Iterator[DatabaseClient]:
+def firebird(server: Server) -> Iterator[DatabaseClient]:
+    """A database."""
+    from omniduct.databases.sqlalchemy import SQLAlchemyClient
+
+    with _served(SQLAlchemyClient, server, protocol="firebird") as duct:
+        yield duct
+
+
+@contextlib.contextmanager
+def _served(client: Any, server: Server, **arguments: str) -> Iterator[DatabaseClient]:
     duct = client(
         name=NAME,
         host=server.host,
@@ -63,6 +72,7 @@ def _served(client: Any, server: Server) -> Iterator[DatabaseClient]:
         username=server.user,
         password=server.password,
         database=server.database,
+        **arguments,
     )
     yield duct
     duct.disconnect()

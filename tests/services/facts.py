@@ -168,3 +168,75 @@ MARIADB = Facts(
     setting=Setting("time_zone", "+09:00", "SELECT @@session.time_zone"),
     literals={str: lambda value: "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"},
 )
+
+_IN_STEPS = "Firebird fills no table in the transaction that makes it"
+_FIREBIRD_ROWS = """
+    SELECT row_number() OVER () - 1 AS n
+    FROM (SELECT 1 AS one FROM rdb$types a, rdb$types b, rdb$types c, rdb$types d ROWS {n}) AS r
+"""
+
+
+def _with_four_digits(value: datetime.datetime | datetime.time) -> str:
+    """A time in the parts of a second that Firebird takes."""
+    return f"'{str(value)[:-2] if value.microsecond else value}'"
+
+
+FIREBIRD = Facts(
+    "Firebird",
+    types={
+        **dict.fromkeys(STANDARD, "Firebird has no such type"),
+        "boolean": Type("BOOLEAN", "bool"),
+        "int16": Type("SMALLINT", "int16"),
+        "int32": Type("INTEGER", "int32"),
+        "int64": Type("BIGINT", "int64"),
+        "decimal(12, 2)": Type("NUMERIC(12, 2)", "decimal128(12, 2)"),
+        "decimal(38, 0)": "Firebird 3 has exact numbers of 18 digits",
+        "decimal(38, 10)": "Firebird 3 has exact numbers of 18 digits",
+        "float32": Type("FLOAT", "float"),
+        "float32 specials": "Firebird has no words for them",
+        "float64": Type("DOUBLE PRECISION", "double", values=[0.0, 0.1, -1e308, 2.0**53]),
+        "float64 specials": "Firebird has no words for them",
+        "text": Type("BLOB SUB_TYPE TEXT", "string"),
+        "bytes": Type("BLOB", "binary"),
+        "date": Type("DATE", "date32[day]"),
+        "time": Type(
+            "TIME",
+            "time64[us]",
+            values=[datetime.time(0), datetime.time(12, 30, 0, 100), datetime.time(23, 59, 59, 999900)],
+        ),
+        "timestamp": Type(
+            "TIMESTAMP",
+            "timestamp[us]",
+            values=[
+                datetime.datetime(1, 1, 1),
+                datetime.datetime(1969, 12, 31, 23, 59, 59, 999900),
+                datetime.datetime(9999, 12, 31, 23, 59, 59, 999900),
+            ],
+        ),
+        "timestamp with zone": "Firebird 3 has no zones",
+    },
+    cannot={
+        "empty_names": "Firebird has no empty names",
+        "schemas": "Firebird has no schemas",
+        "session_properties": "Firebird has settings of the server and of transactions",
+        "temporary_tables": "Firebird's temporary tables are there for all: only their rows are not",
+        "transactional_ddl": _IN_STEPS,
+        "test_a_percent_sign_is_modulo": "Firebird has mod()",
+        "test_what_stood_in_the_text_stays_beside_a_bound_value": "Firebird has mod()",
+        "test_filling_a_table_is_a_part_of_it[delete_rows]": _IN_STEPS,
+        **{
+            f"test_{what}[{which}]": "Firebird counts ten-thousandths of a second"
+            for what, whiches in (
+                ("a_column_of_any_arrow_type_is_stored_whole", ("time", "timestamp", "timestamp with zone")),
+                ("a_bound_value_arrives_as_it_is", ("time-18", "timestamp-19")),
+            )
+            for which in whiches
+        },
+    },
+    rows=_FIREBIRD_ROWS,
+    fails_late=f"SELECT 1 / (n - 30000) AS n FROM ({_FIREBIRD_ROWS.format(n=40000)}) AS s",
+    endless="SELECT count(*) FROM rdb$types a, rdb$types b, rdb$types c, rdb$types d",
+    dual=" FROM rdb$database",
+    upper=True,
+    literals={datetime.datetime: _with_four_digits, datetime.time: _with_four_digits},
+)

@@ -30,6 +30,7 @@ def program(*names: str, package: str) -> str:
     folders = [
         *os.get_exec_path(),
         *sorted(glob.glob("/usr/lib/postgresql/*/bin"))[::-1],
+        *sorted(glob.glob("/usr/lib/firebird/*/bin"))[::-1],
         "/usr/sbin",
         "/usr/local/sbin",
     ]

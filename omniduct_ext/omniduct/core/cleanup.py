@@ -15,7 +15,7 @@ from omniduct.core import failures
 if TYPE_CHECKING:
     from omniduct.duct import Duct
 
-__all__ = ["before_the_end", "come_first", "in_order", "in_time", "may_clean", "note"]
+__all__ = ["before_the_end", "come_first", "in_order", "in_time", "keep_for_ever", "may_clean", "note"]
 
 PATIENCE = 2.0
 """Seconds for which closing a connection may hold up the end of the process, or the garbage collector."""
@@ -110,11 +110,11 @@ def _in_forked_child() -> None:
     global _owner
     _owner = os.getpid()
     for duct in _alive():
-        _keep_for_ever(dict(duct.__dict__))
+        keep_for_ever(dict(duct.__dict__))
         duct._after_fork()
 
 
-def _keep_for_ever(inherited: object) -> None:
+def keep_for_ever(inherited: object) -> None:
     """Never let the parent's drivers' objects be destroyed, as that may say goodbye to the service."""
     _inherited.append(inherited)
     try:

@@ -188,6 +188,11 @@ class Lifecycle:
             self._note()
         self.publish()
 
+    def replaced(self) -> None:
+        """Note that the connection is another one now, while the state stayed as it was."""
+        with self.lock:
+            self.connections += 1
+
     def doubt(self) -> None:
         """Note that a statement failed: the next use checks the connection first."""
         self._doubtful = True

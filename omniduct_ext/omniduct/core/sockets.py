@@ -19,7 +19,15 @@ __all__ = ["Wire", "connected"]
 _Connection = TypeVar("_Connection")
 
 _FOLDERS = ("/proc/self/fd", "/dev/fd")
-_connecting = threading.Lock()
+_connecting: dict[int, threading.Lock] = {}  # by port
+
+
+def _new_locks() -> None:
+    _connecting.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_locks)  # else one that is held now is held there for ever
 
 
 class Wire:
@@ -70,7 +78,7 @@ def connected(connect: Callable[[], _Connection], port: int | None) -> tuple[_Co
     """
     if port is None or not hasattr(socket, "MSG_DONTWAIT"):
         return connect(), Wire(None)
-    with _connecting:
+    with _connecting.setdefault(port, threading.Lock()):
         before = _sockets_to(port)
         connection = connect()
         new = _sockets_to(port).keys() - before.keys()

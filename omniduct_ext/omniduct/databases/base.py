@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
@@ -22,7 +23,7 @@ from omniduct.databases.statements import Statement
 from omniduct.databases.tables import TableMethods
 from omniduct.databases.templates import Templates
 from omniduct.duct import Duct
-from omniduct.errors import DuctArgumentError
+from omniduct.errors import DuctArgumentError, DuctConfigError
 
 __all__ = ["BATCH_ROWS", "DatabaseClient"]
 
@@ -284,6 +285,7 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Execution):
         """
         chosen = self._formatter(format, kwargs.pop("format_opts", None))
         chosen.check_writable()
+        _check_ending(self.name, file, chosen.NAME)
         prepared = self._statements(statement, kwargs)
         options = self._options_now(kwargs) if background else kwargs
 
@@ -349,3 +351,13 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Execution):
 
 def _own_mapping(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else value or {}
+
+
+def _check_ending(name: str, file: Any, format: str) -> None:
+    """Complain about a file whose name says that it is in another format."""
+    ending = str(file).rpartition(".")[2].lower() if isinstance(file, (str, os.PathLike)) else ""
+    if ending == "parquet" != format or (ending == "csv" and format == "parquet"):
+        raise DuctConfigError(
+            f"{name}: the name of {str(file)!r} says {ending}, and the format is {format!r}: "
+            f"say format={ending!r}"
+        )

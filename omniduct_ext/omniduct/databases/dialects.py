@@ -67,6 +67,10 @@ class Dialect:
         Whether it has CREATE TABLE ... AS, and gives a table another name.
     autocommits : bool
         Whether a driver that cannot be told to commit each statement does so of itself.
+    digits : int, optional
+        The most of an exact number, where that is less than 38.
+    tick : int
+        The microseconds of the smallest part of a second.
     place : str
         The database with host and port in it, where its driver must not be given them apart.
     """
@@ -83,6 +87,8 @@ class Dialect:
     makes_of_queries: bool = True
     renames: bool = True
     autocommits: bool = False
+    digits: int | None = None
+    tick: int = 1
     place: str = ""
 
     def driver(self) -> Driver | None:
@@ -123,6 +129,8 @@ DIALECTS = {
         upper=True,
         makes_of_queries=False,
         renames=False,
+        digits=18,  # version 4 has more
+        tick=100,
         # Apart, they are kept by the name of the database, for all servers that have one of that name.
         place="inet://{host}:{port}/{database}",
     ),

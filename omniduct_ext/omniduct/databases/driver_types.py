@@ -43,7 +43,7 @@ def _type(column: Sequence[Any], numbered: bool) -> pa.DataType | None:
 
 
 def _sized(column: Sequence[Any]) -> pa.DataType | None:
-    """The type by what Firebird's driver says: a type of Python's, the bytes that it takes, negative scales."""
+    """The type by what Firebird's driver says: a type of Python's, its size in bytes, negative scales."""
     _, kind, _, size, precision, scale = column[:6]
     if kind is decimal.Decimal:
         return decimal_type(precision or _DIGITS.get(size, 0), -scale)

@@ -217,7 +217,7 @@ class DuckDBClient(DatabaseClient):
             connection.execute("SELECT 1").fetchall()
         except duckdb.TransactionException:
             connection.rollback()
-            return "\nThe transaction was rolled back."
+            return "\nThe transaction was rolled back; what comes next is outside of it."
         return ""
 
     def _in_transaction(self) -> bool:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from omniduct.databases.namespaces import ParsedNamespaces
 from omniduct.databases.statements import Statement
+from omniduct.errors import DuctStatementError
 
 if TYPE_CHECKING:
     from omniduct.databases.base import DatabaseClient
 
-__all__ = ["Filling", "IfExists"]
+__all__ = ["Filling", "IfExists", "taken"]
 
 IfExists = Literal["fail", "replace", "append", "delete_rows"]
 
@@ -41,7 +42,9 @@ class Filling:
         how: str = "",
     ) -> None:
         """Fill a table with the result of the last statement; `how` stands behind INSERT INTO its name."""
-        exists = if_exists != "fail" and _own(self)._table_exists(table)
+        exists = _own(self)._table_exists(table)
+        if exists and if_exists == "fail":
+            raise taken(_own(self).name, table)
         if exists and if_exists == "delete_rows":
             self._refill(prepared, table, options, how)
         elif exists and if_exists == "append":
@@ -82,7 +85,11 @@ class Filling:
                 self._run_text(f"DELETE FROM {table}")
                 self._run_text(f"INSERT INTO {table}{how} SELECT * FROM {stage}")
         finally:
-            self._run_text(f"DROP TABLE {stage}")
+            self._drop_temporary(stage)
+
+    def _drop_temporary(self, table: str) -> None:
+        """Drop a temporary table, of which the name is quoted."""
+        self._run_text(f"DROP TABLE {table}")
 
     def _together(self) -> AbstractContextManager[object]:
         """Within this, statements are one transaction: the user's own, if one is open."""
@@ -100,6 +107,14 @@ class Filling:
         levels = [*table.as_dict().values()][:-1]
         quoted = [own._quote(level) for level in levels if level is not None]
         return own._parse_namespaces(own.NAMESPACE_SEPARATOR.join([*quoted, own._quote(_new_name())]))
+
+
+def taken(name: str, table: ParsedNamespaces) -> DuctStatementError:
+    """The error for a table that is there already."""
+    return DuctStatementError(
+        f"{name}: there is a table {table} already; if_exists='replace', 'append' or 'delete_rows' says what "
+        "to do with it"
+    )
 
 
 def _new_name() -> str:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import os
+import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+
+from omniduct.core import cleanup
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -59,6 +65,8 @@ class Link:
         self.autocommits = True
         self.is_told = True
         self._inside = 0
+        self._is_ours = True
+        _links.add(self)
 
     @contextlib.contextmanager
     def inside(self) -> Iterator[None]:
@@ -116,8 +124,15 @@ class Link:
         """Whether the far side has closed it, as far as that shows."""
         return not self._inside and self.wire.stirs()
 
+    def forget(self) -> None:
+        """Leave it to the process that this one was forked from."""
+        self._is_ours = False
+        cleanup.keep_for_ever(dict(vars(self)))
+
     def close(self) -> None:
         """Close it without a word to the service; one that a thread is inside of is severed first."""
+        if not self._is_ours:
+            return
         if self._inside:
             self.wire.sever()
             deadline = time.monotonic() + _PATIENCE
@@ -155,6 +170,23 @@ class Link:
     def __del__(self) -> None:
         with contextlib.suppress(Exception):
             self.close()
+
+
+_links: weakref.WeakSet[Link] = weakref.WeakSet()
+
+
+def _in_forked_child() -> None:
+    """The connections belong to the parent: never let them be closed from here."""
+    for link in list(_links):
+        link.forget()
+    # Firebird's library would wait for seconds, or crash, if it ended what only the parent has.
+    ending = getattr(sys.modules.get("firebird.driver.core"), "_api_shutdown", None)
+    if ending is not None:
+        atexit.unregister(ending)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_forked_child)
 
 
 def _end(dbapi: Any) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from omniduct.core.arguments import did_you_mean
 from omniduct.databases.arrow.incoming import arrow_of
-from omniduct.databases.filling import IfExists
+from omniduct.databases.filling import IfExists, taken
 from omniduct.databases.making import Columns, MadeTables
 from omniduct.databases.namespaces import ParsedNamespaces
 from omniduct.databases.session.running import check_wanted
@@ -28,6 +28,9 @@ class LoadedTables(MadeTables):
     def _sent(self, statement: str) -> str:
         raise NotImplementedError
 
+    def _bound(self, value: Any) -> Any:
+        raise NotImplementedError
+
     def _dataframe_to_table(
         self, df: Any, table: ParsedNamespaces, if_exists: IfExists, **kwargs: Any
     ) -> None:
@@ -37,10 +40,7 @@ class LoadedTables(MadeTables):
         frame = storable(arrow_of(df, self.name), self._dialect, self.name)
         exists = self._table_exists(table)
         if exists and if_exists == "fail":
-            raise DuctStatementError(
-                f"{self.name}: there is a table {table} already; if_exists= says what to do with it: "
-                "'replace', 'append' or 'delete_rows'"
-            )
+            raise taken(self.name, table)
         if exists and if_exists != "replace":
             self._load_into(frame, table, if_exists == "delete_rows")
         else:
@@ -56,6 +56,9 @@ class LoadedTables(MadeTables):
 
     def _load_anew(self, frame: pa.Table, table: ParsedNamespaces, exists: bool) -> None:
         """Make the table, in the place of one that exists."""
+        names = list(map(self._made_name, frame.column_names))
+        if len(set(names)) == len(set(frame.column_names)):
+            frame = frame.rename_columns(names)
         if not self._facts.transactional:
             self._load_beside(frame, table, exists)
             return
@@ -117,6 +120,8 @@ class LoadedTables(MadeTables):
             with link.inside():
                 for rows in _rows(frame):
                     check_wanted()
+                    if self._facts.tick > 1:
+                        rows = [tuple(map(self._bound, row)) for row in rows]
                     link.connection.dialect.do_executemany(cursor, statement, rows)
             cursor.close()
 

@@ -64,7 +64,8 @@ class DatabaseMagics(MagicsProvider):
         context
             Further values for the template.
         format
-            What the result becomes; pandas unless the duct says otherwise.
+            What the result becomes: pandas (unless the duct says otherwise), polars, arrow, tuple, dict, csv,
+            hive, parquet or raw.
         background
             Go on at once: the cell, and the variable, have a handle that shows how far the statement is.
             Its ``.result()`` waits for the whole result, its ``.cancel()`` ends the statement.
@@ -92,7 +93,8 @@ class DatabaseMagics(MagicsProvider):
         """Run a named template (``%NAME template key=value``), or the SQL on the line (``%NAME SELECT 1``).
 
         The line is a template when its first word names one; ``key=value`` may follow. SQL goes to the end of
-        the line, and takes no options.
+        the line, and takes no options. ``.tables``, ``.desc``, ``.head`` and ``.props`` look at tables;
+        ``.execute``, ``.stream``, ``.render`` and ``.template`` run and show in other ways.
         """
         return self._line(call, statement, "query")
 
@@ -263,6 +265,17 @@ class DatabaseMagics(MagicsProvider):
             How many rows.
         """
         return _own(self).table_head(table, n=n)
+
+    @line_magic("tables")
+    def _tables_line(self, call: MagicCall, namespace: str | None = None) -> Any:
+        """List the tables.
+
+        Parameters
+        ----------
+        namespace
+            The schema, or whatever holds tables; by default where one is.
+        """
+        return _own(self).table_list(namespace)
 
     @line_magic("props")
     def _props_line(self, call: MagicCall, table: str) -> Any:

@@ -16,7 +16,7 @@ from omniduct.databases.session.explaining import Explanation, near
 from omniduct.databases.sqlalchemy import SQLAlchemyClient
 from omniduct.databases.sqlalchemy_errors import driver_error, is_lost, parts
 from omniduct.databases.statements import Statement
-from omniduct.errors import DuctError
+from omniduct.errors import DuctError, DuctStatementError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -133,6 +133,14 @@ class MySQLClient(SQLAlchemyClient):
     def _explain(self, error: Exception, statement: str) -> Explanation:
         return mysql_errors.of_statement(driver_error(error), statement)
 
+    def _statement_prepare(self, statement: str, session_properties: Any, **kwargs: Any) -> str:
+        if self._transaction is not None and _COMMITS.match(statement):
+            raise DuctStatementError(
+                f"{self.name}: MySQL and MariaDB commit an open transaction before a statement like "
+                f"{statement.split()[0].upper()}: run it outside of the block"
+            )
+        return super()._statement_prepare(statement, session_properties, **kwargs)
+
     # Session properties and transactions
 
     def _literal(self, value: Any) -> str:
@@ -193,6 +201,9 @@ class MySQLClient(SQLAlchemyClient):
         finally:
             self._drop_quietly(former)
 
+    def _drop_temporary(self, table: str) -> None:
+        self._run_text(f"DROP TEMPORARY TABLE {table}")  # without the word it would commit
+
     def _drop_quietly(self, table: ParsedNamespaces) -> None:
         self._run_text(f"DROP TABLE IF EXISTS {table}")
 
@@ -211,6 +222,11 @@ class MySQLClient(SQLAlchemyClient):
 
 
 _NO_BACKSLASH_ESCAPES = 512  # a flag of the session's state
+# See "Statements That Cause an Implicit Commit" in their documentation.
+_COMMITS = re.compile(
+    r"\s*(?:(?:CREATE|DROP)\s+(?!TEMPORARY)|ALTER\s|TRUNCATE\s|RENAME\s|GRANT\s|REVOKE\s|LOCK\s)",
+    re.IGNORECASE,
+)
 _OF_THE_SERVER = ("information_schema", "mysql", "performance_schema", "sys")
 
 

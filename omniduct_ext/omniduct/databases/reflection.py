@@ -69,6 +69,15 @@ class ReflectedTables(SQLAlchemyConnections):
     def _denormal(self, name: str) -> str:
         return name.upper() if self._facts.upper and name.islower() else name
 
+    def _made_name(self, name: str) -> str:
+        """The name of a new column for one that needs no quotes, as whoever leaves them out will write it."""
+        if not self._facts.upper:
+            return name
+        self.connect()
+        assert self._link is not None
+        needs_none = self._link.connection.dialect.identifier_preparer.quote(name) == name
+        return name.upper() if needs_none else name
+
     def _shown(self, columns: dict[str, list[Any]], options: dict[str, Any]) -> Any:
         """What was found, in the format that was asked for."""
         import pyarrow as pa

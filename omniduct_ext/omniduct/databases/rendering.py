@@ -146,8 +146,15 @@ class TemplateMethods:
                 near = did_you_mean(
                     name, {*known, *also, "format"} - {"statement", "cursor", "wait", "parameters"}
                 )
-                near = near or f"; a value for a template goes into context={{{name!r}: ...}}"
+                near = near or self._hint(name)
                 raise DuctArgumentError(f"{self.name}: a statement takes no option {name!r}{near}")
+
+    def _hint(self, option: str) -> str:
+        if option == "frames":
+            return "; only DuckDB reads frames: dataframe_to_table makes a table of one"
+        if option in ("params", "parameters"):
+            return "; a value is bound as {{ name | bind }}, and goes into context={'name': ...}"
+        return f"; a value for a template goes into context={{{option!r}: ...}}"
 
     def _placeholder(self, number: int, name: str) -> str:
         if self.PLACEHOLDER is None:

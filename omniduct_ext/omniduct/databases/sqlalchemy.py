@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,12 @@ class SQLAlchemyClient(LoadedTables):
 
     def _bound(self, value: Any) -> Any:
         """A value as the driver takes it."""
-        return value
+        coarse = self._facts.tick > 1 and isinstance(value, (datetime.datetime, datetime.time))
+        if not coarse or value.tzinfo is not None:
+            return value
+        from omniduct.databases.storing import time_as_text  # its driver would cut it short, and silently
+
+        return time_as_text(value, self._dialect, self.name)
 
     def _source(self, cursor: Any) -> Source:
         from omniduct.databases.arrow.cursors import TypedCursor
@@ -143,7 +149,7 @@ class SQLAlchemyClient(LoadedTables):
             return ""
         elif not link.had_begun or self._still_begun(link) is not False:
             return ""
-        return "\nThe transaction was rolled back."
+        return "\nThe transaction was rolled back; what comes next is outside of it."
 
     def _still_begun(self, link: Link) -> bool | None:
         """Whether a transaction has survived a statement that failed."""

@@ -138,8 +138,10 @@ class SQLAlchemyConnections(DatabaseClient):
 
         given: dict[str, Any] = {"poolclass": NullPool, **self.engine_opts}
         given["connect_args"] = {**self._connect_args(self.CONNECT_TIMEOUT), **given.get("connect_args", {})}
-        self._sqlalchemy_dialect  # noqa: B018 - says what is missing
+        _, driver = self._sqlalchemy_dialect  # which says what is missing
         cleanup.come_first()
+        if self._facts.place and self._host is not None:
+            _configure(driver.driver_config, str(url.database), self.CONNECT_TIMEOUT)
         try:
             return sqlalchemy.create_engine(url, **given)
         except (TypeError, sqlalchemy.exc.ArgumentError) as error:
@@ -163,13 +165,21 @@ class SQLAlchemyConnections(DatabaseClient):
             cls = sqlalchemy.URL.create(name).get_dialect()
         except sqlalchemy.exc.NoSuchModuleError:
             failure = self._unknown()
+        except ImportError as error:  # what a plug-in imports
+            raise self._missing(self._package_of(error)) from error
         else:
             try:
                 return cls, cls.import_dbapi()
             except ImportError as error:
-                package = next((d.package for d in self._facts.drivers if d.name == self.driver), "")
-                raise self._missing(package or str(error.name)) from error
+                raise self._missing(self._package_of(error)) from error
         raise failure
+
+    def _package_of(self, error: ImportError) -> str:
+        """The package that brings the module that is missing."""
+        name = str(error.name)
+        if name.partition(".")[0] == self._facts.plugin.replace("-", "_"):
+            return self._facts.plugin
+        return next((d.package for d in self._facts.drivers if d.name == self.driver), "") or name
 
     def _missing(self, package: str) -> DuctDriverMissing:
         """What to install: our extra, if that has it."""
@@ -307,6 +317,13 @@ class SQLAlchemyConnections(DatabaseClient):
     def PLACEHOLDER(self) -> str:  # type: ignore[override]
         """How a bind parameter is written, which is the driver's affair."""
         return PLACEHOLDERS[self._sqlalchemy_dialect[1].paramstyle]
+
+
+def _configure(driver_config: Any, place: str, timeout: float) -> None:
+    """Tell Firebird's driver how long a login may take, which is no argument of its connecting."""
+    known = driver_config.get_database(place) or driver_config.register_database(place)
+    known.dsn.value = place
+    known.timeout.value = max(1, round(timeout))
 
 
 _EXTRAS = frozenset("sqlalchemy mysql mariadb sqlite mssql oracle snowflake firebird sybase".split())

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from omniduct.databases.arrow.text import text_column, text_of
 from omniduct.databases.arrow.values import pylist
+from omniduct.databases.dialects import DIALECTS, Dialect
 from omniduct.errors import DuctStatementError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["create_statement", "storable", "type_of", "type_of_column"]
+__all__ = ["create_statement", "storable", "time_as_text", "type_of", "type_of_column"]
 
 _MYSQL = ("mysql", "mariadb")
 _WITH_ZONES = ("postgresql", "mssql", "oracle", "snowflake", "duckdb")
 _WITH_DURATIONS = ("postgresql", "oracle", "duckdb", *_MYSQL)
 _WITH_UNSIGNED = (*_MYSQL, "duckdb")
 _BEYOND_SIGNED = 2**63
-_DIGITS = {"firebird": 18}  # of an exact number, in every version
-_TICKS = {"firebird": 100}  # microseconds: the smallest part of a second
 _SHORT = 4_000  # characters that a VARCHAR holds everywhere
 
 
@@ -71,8 +71,8 @@ def _common(column: pa.ChunkedArray, dialect: str) -> pa.ChunkedArray:
         return column.cast(pa.duration("us")) if dialect in _WITH_DURATIONS else _texts(column)
     if types.is_uint64(kind) and dialect not in _WITH_UNSIGNED:
         whole = column.cast(pa.decimal128(20, 0))
-        return _texts(whole) if dialect in _DIGITS else whole
-    if types.is_decimal(kind) and kind.precision > _DIGITS.get(dialect, kind.precision):
+        return _texts(whole) if _facts(dialect).digits else whole
+    if types.is_decimal(kind) and kind.precision > (_facts(dialect).digits or kind.precision):
         return _texts(column)
     if types.is_floating(kind) and dialect in _MYSQL:
         return column.cast(pa.float64())  # it shows six digits of a FLOAT
@@ -83,21 +83,43 @@ def _common(column: pa.ChunkedArray, dialect: str) -> pa.ChunkedArray:
     return column
 
 
+def _facts(dialect: str) -> Dialect:
+    return DIALECTS.get(dialect, Dialect())
+
+
+def time_as_text(value: datetime.datetime | datetime.time, dialect: str, duct: str) -> str:
+    """A time without a zone as text with as many digits as a dialect takes.
+
+    Raises
+    ------
+    DuctStatementError
+        That would be another time.
+    """
+    micros, tick = value.microsecond, _facts(dialect).tick
+    if micros % tick:
+        raise DuctStatementError(
+            f"{duct}: {value!s} cannot be bound as it is: {dialect} counts no parts of a second below "
+            f"{tick} microseconds; use value.replace(microsecond={micros - micros % tick})"
+        )
+    text = f"{value.replace(microsecond=0)}.{micros:06d}"
+    return text[: len(text) - len(str(tick)) + 1]
+
+
 def _in_ticks(column: pa.ChunkedArray, dialect: str) -> pa.ChunkedArray:
     """Times as they are, if the dialect can count that finely.
 
     Raises
     ------
     pyarrow.ArrowInvalid
-        It cannot, as its driver would not say.
+        It cannot, of which its driver would not say a word.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    tick = _TICKS.get(dialect, 1)
+    tick = _facts(dialect).tick
     counts = column.cast(pa.int64())
     if tick > 1 and not pc.all(pc.equal(pc.multiply(pc.divide(counts, tick), tick), counts)).as_py():
-        raise pa.ArrowInvalid("it would lose data: it counts ten-thousandths of a second")
+        raise pa.ArrowInvalid("it would lose data")
     return column
 
 
@@ -155,7 +177,7 @@ def create_statement(
 
 
 def type_of_column(kind: pa.DataType | None, length: Any) -> Any:
-    """The type of a column that its result describes: by its Arrow type, if known, and the greatest length."""
+    """The type for a column of a result: by its Arrow type, if that is known, and the greatest length."""
     import pyarrow as pa
     import sqlalchemy as sa
 
@@ -175,7 +197,8 @@ def type_of(kind: pa.DataType) -> Any:
     if types.is_integer(kind):
         return _integer(kind)
     if types.is_floating(kind):
-        return sa.Double() if types.is_float64(kind) else sa.REAL()
+        double: Any = sa.Double().with_variant(sa.DOUBLE_PRECISION(), "firebird.firebird")
+        return double if types.is_float64(kind) else sa.REAL()
     if types.is_decimal(kind):
         return sa.Numeric(max(kind.precision, kind.scale), kind.scale)
     if types.is_date(kind):

@@ -191,7 +191,7 @@ class SessionsContract(Area):
     def test_replacing_a_table_is_a_part_of_it(self, duct: DatabaseClient, table: str) -> None:
         self.filled(duct, table)
         with pytest.raises(ZeroDivisionError), duct.transaction():
-            duct.query_to_table("SELECT 1 AS z", table, if_exists="replace")
+            duct.query_to_table(self.select("1 AS z"), table, if_exists="replace")
             1 / 0  # noqa: B018
         assert self.listed(duct, table) == [1, 2]
 

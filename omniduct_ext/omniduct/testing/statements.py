@@ -33,7 +33,7 @@ class StatementsContract(Area):
     @of("execute")
     def test_a_statement_gives_a_cursor_of_the_db_api(self, duct: DatabaseClient, table: str) -> None:
         cursor = duct.execute(self.filled(duct, table))
-        assert [column[0] for column in cursor.description] == ["a", "b"]
+        assert [column[0] for column in cursor.description] == self.named("a", "b")
         assert tuple(cursor.fetchone()) == (1, "x")
         assert [tuple(row) for row in cursor.fetchmany(5)] == [(2, None)]
         assert cursor.fetchone() is None
@@ -65,7 +65,7 @@ class StatementsContract(Area):
 
     @of("execute")
     def test_the_column_of_an_expression_needs_no_name(self, duct: DatabaseClient) -> None:
-        assert self.rows(duct, "SELECT 1 + 1, 'x'") == [(2, "x")]
+        assert self.rows(duct, self.select("1 + 1, 'x'")) == [(2, "x")]
 
     @of("query")
     def test_a_query_gives_the_whole_result(self, duct: DatabaseClient, table: str) -> None:
@@ -74,8 +74,8 @@ class StatementsContract(Area):
 
     @of("query")
     def test_calling_the_duct_is_a_query(self, duct: DatabaseClient) -> None:
-        assert [tuple(row) for row in duct("SELECT 7", format="tuple")] == [(7,)]
-        assert type(duct("SELECT 7 AS a")).__name__ == "DataFrame"
+        assert [tuple(row) for row in duct(self.select("7"), format="tuple")] == [(7,)]
+        assert type(duct(self.select("7 AS a"))).__name__ == "DataFrame"
 
     @of("query")
     def test_a_statement_that_gives_nothing_gives_none(self, duct: DatabaseClient, table: str) -> None:
@@ -103,14 +103,16 @@ class StatementsContract(Area):
     @of("several statements")
     def test_of_several_statements_the_last_counts(self, duct: DatabaseClient, table: str) -> None:
         text = (
-            f"CREATE TABLE {table} (a {self.facts.integer}); -- first\nINSERT INTO {table} VALUES (1), (2);\n"
+            f"CREATE TABLE {table} (a {self.facts.integer}); -- first\n"
+            f"INSERT INTO {table} VALUES (1);INSERT INTO {table} VALUES (2);\n"
         )
         assert self.rows(duct, f"{text} SELECT sum(a) FROM {table}; -- done; nearly") == [(3,)]
-        assert duct.query(f"SELECT 1; DROP TABLE {table};") is None
+        assert duct.query(f"{self.select('1')}; DROP TABLE {table};") is None
 
     @of("several statements")
     def test_a_semicolon_in_a_literal_parts_nothing(self, duct: DatabaseClient) -> None:
-        assert self.rows(duct, "SELECT 'a;b' AS x; SELECT ';' AS x /* ; */") == [(";",)]
+        one, other = self.select("'a;b' AS x"), self.select("';' AS x")
+        assert self.rows(duct, f"{one}; {other} /* ; */") == [(";",)]
 
     @of("several statements")
     def test_a_failed_one_says_which_and_those_after_it_do_not_run(
@@ -139,7 +141,7 @@ class StatementsContract(Area):
         duct.execute_from_file(file)
         file.write_text(f"SELECT b FROM {table}", "utf-8")
         assert [tuple(row) for row in duct.query_from_file(str(file), format="tuple")] == [("ä;ö",)]
-        assert duct.query_from_file(io.StringIO("SELECT 3"), format="tuple")[0][0] == 3
+        assert duct.query_from_file(io.StringIO(self.select("3")), format="tuple")[0][0] == 3
         assert tuple(duct.execute_from_file(file).fetchone()) == ("ä;ö",)
         with pytest.raises(DuctConfigError, match="missing"):
             duct.query_from_file(tmp_path / "missing.sql")
@@ -150,9 +152,10 @@ class StatementsContract(Area):
     ) -> None:
         from omniduct.filesystems.local import LocalFsClient
 
-        (tmp_path / "n.sql").write_text("SELECT {{ n }} AS n; -- done")
+        (tmp_path / "n.sql").write_text(self.select("{{ n }} AS n") + "; -- done")
         files = LocalFsClient(name="files", cwd=str(tmp_path))
-        assert duct.query_from_file("n.sql", fs=files, context={"n": 4}, format="dict") == [{"n": 4}]
+        (n,) = self.named("n")
+        assert duct.query_from_file("n.sql", fs=files, context={"n": 4}, format="dict") == [{n: 4}]
         assert duct.execute_from_file("n.sql", fs=files, context={"n": 5}).fetchone()[0] == 5
 
     @of("errors")
@@ -216,7 +219,7 @@ class StatementsContract(Area):
     @of("table errors")
     def test_table_methods_name_the_near_miss(self, duct: DatabaseClient, table: str) -> None:
         duct.execute(f"CREATE TABLE {table} (a {self.facts.integer})")
-        missing = f"{table[:-2]}{table[-1]}{table[-2]}x"
+        missing = self.facts.named(f"{table[:-2]}{table[-1]}{table[-2]}x")
         for method in (duct.table_desc, duct.table_props, duct.table_drop):
             with pytest.raises(DuctNotFound, match=f"{duct.name}: .*'{missing}'.*did you mean '{table}'"):
                 method(missing)

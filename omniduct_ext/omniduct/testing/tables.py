@@ -53,28 +53,29 @@ class TablesContract(Area):
     @of("table_exists", "views")
     def test_a_view_exists_and_is_described(self, duct: DatabaseClient, table: str, other: str) -> None:
         self.filled(duct, table)
-        duct.execute(f"CREATE VIEW v_{other} AS SELECT a FROM {table}")
+        (view,) = self.named(f"v_{other}")
+        duct.execute(f"CREATE VIEW {view} AS SELECT a FROM {table}")
         try:
-            assert duct.table_exists(f"v_{other}")
-            assert duct.table_desc(f"v_{other}")["column_name"].tolist() == ["a"]
-            assert duct.table_head(f"v_{other}", format="tuple") == [(1,), (2,)]
+            assert duct.table_exists(view)
+            assert duct.table_desc(view)["column_name"].tolist() == self.named("a")
+            assert duct.table_head(view, format="tuple") == [(1,), (2,)]
         finally:
-            duct.execute(f"DROP VIEW v_{other}")
+            duct.execute(f"DROP VIEW {view}")
 
     @of("table_desc")
     def test_a_table_is_described_a_row_a_column(self, duct: DatabaseClient, table: str) -> None:
         duct.execute(f"CREATE TABLE {table} (z {self.facts.integer} NOT NULL, b {self.facts.text})")
         described = duct.table_desc(table, renew=True)
-        assert described["column_name"].tolist() == ["z", "b"]
+        assert described["column_name"].tolist() == self.named("z", "b")
         assert described.shape[1] >= 2
 
     @of("table_head")
     def test_the_head_of_a_table_has_n_rows(self, duct: DatabaseClient, table: str) -> None:
         duct.execute(f"CREATE TABLE {table} (a {self.facts.integer})")
-        duct.execute(f"INSERT INTO {table} VALUES {', '.join(f'({n})' for n in range(12))}")
+        self.insert(duct, table, *map(str, range(12)))
         assert len(duct.table_head(table)) == 10
         assert len(duct.table_head(table, n=3)) == 3
-        assert duct.table_head(table, n=0).columns.tolist() == ["a"]
+        assert duct.table_head(table, n=0).columns.tolist() == self.named("a")
         with pytest.raises(DuctConfigError):
             duct.table_head(table, n=-1)
 
@@ -107,8 +108,8 @@ class TablesContract(Area):
         try:
             assert f"{table} {ending}" in duct.table_list()["table_name"].tolist()
             assert duct.table_exists(name)
-            assert duct.table_desc(name)["column_name"].tolist() == ["a"]
-            assert duct.table_head(name).columns.tolist() == ["a"]
+            assert duct.table_desc(name)["column_name"].tolist() == self.named("a")
+            assert duct.table_head(name).columns.tolist() == self.named("a")
             assert len(duct.table_props(name)) == 1
         finally:
             duct.table_drop(name)
@@ -121,7 +122,7 @@ class TablesContract(Area):
         schema = duct._quote(str(listed.loc[listed["table_name"] == table, "table_schema"].iloc[0]))
         assert duct.table_exists(f"{schema}.{table}")
         assert table in duct.table_list(schema)["table_name"].tolist()
-        assert duct.table_desc(f"{schema}.{table}")["column_name"].tolist() == ["a"]
+        assert duct.table_desc(f"{schema}.{table}")["column_name"].tolist() == self.named("a")
         assert not duct.table_exists(f"contract_nowhere.{table}")
         duct.table_drop(f"{schema}.{table}")
         assert not duct.table_exists(table)
@@ -130,15 +131,15 @@ class TablesContract(Area):
 
     @of("query_to_table", "query_to_table")
     def test_a_query_makes_a_table(self, duct: DatabaseClient, table: str) -> None:
-        duct.query_to_table("SELECT 1 AS a", table)
+        duct.query_to_table(self.select("1 AS a"), table)
         assert self.listed(duct, table) == [1]
 
     @of("query_to_table", "query_to_table")
     def test_fail_is_the_default_and_leaves_the_table_alone(self, duct: DatabaseClient, table: str) -> None:
-        duct.query_to_table("SELECT 1 AS a", table)
+        duct.query_to_table(self.select("1 AS a"), table)
         for given in ({}, {"if_exists": "fail"}):
             with pytest.raises(DuctError, match=table):
-                duct.query_to_table("SELECT 9 AS a", table, **given)  # type: ignore[arg-type]
+                duct.query_to_table(self.select("9 AS a"), table, **given)  # type: ignore[arg-type]
         assert self.listed(duct, table) == [1]
 
     @of("query_to_table", "query_to_table")
@@ -146,20 +147,20 @@ class TablesContract(Area):
     def test_a_table_that_is_not_there_is_made_all_the_same(
         self, duct: DatabaseClient, table: str, if_exists: Any
     ) -> None:
-        duct.query_to_table("SELECT 1 AS a", table, if_exists=if_exists)
+        duct.query_to_table(self.select("1 AS a"), table, if_exists=if_exists)
         assert self.listed(duct, table) == [1]
 
     @of("query_to_table", "query_to_table")
     def test_replace_makes_the_table_anew(self, duct: DatabaseClient, table: str) -> None:
         self.filled(duct, table)
-        duct.query_to_table("SELECT 5 AS z", table, if_exists="replace")
-        assert duct.query(f"SELECT * FROM {table}", format="dict") == [{"z": 5}]
-        assert duct.table_desc(table)["column_name"].tolist() == ["z"]
+        duct.query_to_table(self.select("5 AS z"), table, if_exists="replace")
+        assert duct.query(f"SELECT * FROM {table}", format="dict") == [{self.facts.named("z"): 5}]
+        assert duct.table_desc(table)["column_name"].tolist() == self.named("z")
 
     @of("query_to_table", "query_to_table")
     def test_append_adds_rows(self, duct: DatabaseClient, table: str) -> None:
         query = self.filled(duct, table)
-        duct.query_to_table("SELECT 3 AS a, 'z' AS b", table, if_exists="append")
+        duct.query_to_table(self.select("3 AS a, 'z' AS b"), table, if_exists="append")
         assert self.rows(duct, query) == [(1, "x"), (2, None), (3, "z")]
 
     @of("query_to_table", "query_to_table")
@@ -168,7 +169,7 @@ class TablesContract(Area):
     ) -> None:
         query = self.filled(duct, table)
         before = duct.table_desc(table)
-        duct.query_to_table("SELECT 3 AS a, 'z' AS b", table, if_exists="delete_rows")
+        duct.query_to_table(self.select("3 AS a, 'z' AS b"), table, if_exists="delete_rows")
         assert self.rows(duct, query) == [(3, "z")]
         assert duct.table_desc(table).equals(before)
 
@@ -211,7 +212,7 @@ class TablesContract(Area):
     @of("query_to_table")
     def test_what_to_do_with_a_table_is_checked(self, duct: DatabaseClient, table: str) -> None:
         with pytest.raises(DuctConfigError, match="if_exists cannot be 'repalce'"):
-            duct.query_to_table("SELECT 1 AS a", table, if_exists="repalce")  # type: ignore[arg-type]
+            duct.query_to_table(self.select("1 AS a"), table, if_exists="repalce")  # type: ignore[arg-type]
         assert not duct.table_exists(table)
 
     # Frames into tables
@@ -289,7 +290,7 @@ class TablesContract(Area):
     ) -> None:
         frame = _frame(make, {"a": [1], "b": ["x"]})[:0]
         duct.dataframe_to_table(frame, table)
-        assert duct.query(f"SELECT * FROM {table}", format="arrow").column_names == ["a", "b"]
+        assert duct.query(f"SELECT * FROM {table}", format="arrow").column_names == self.named("a", "b")
         duct.dataframe_to_table(frame, table, if_exists="append")
         assert self.rows(duct, f"SELECT * FROM {table}") == []
 

@@ -58,9 +58,10 @@ class TemplatesContract(Area):
 
     @of("template_*")
     def test_a_template_is_inserted_into_another(self, duct: DatabaseClient) -> None:
-        duct.template_add("contract_one", "SELECT {{ n }} AS n")
+        duct.template_add("contract_one", self.select("{{ n }} AS n"))
         text = "SELECT n + 1 FROM ({{{contract_one}}}) AS s"
-        assert duct.template_render(text, meta_only=True) == "SELECT n + 1 FROM (SELECT {{ n }} AS n) AS s"
+        inserted = f"SELECT n + 1 FROM ({self.select('{{ n }} AS n')}) AS s"
+        assert duct.template_render(text, meta_only=True) == inserted
         assert self.rows(duct, text, context={"n": 4}) == [(5,)]
         duct.template_add("contract_round", "SELECT ({{{contract_round}}})")
         with pytest.raises(DuctTemplateError, match="contract_round"):
@@ -68,7 +69,7 @@ class TemplatesContract(Area):
 
     @of("execute_from_template, query_from_template")
     def test_templates_are_run_by_name(self, duct: DatabaseClient) -> None:
-        duct.template_add("contract_run", "SELECT {{ n }} AS n")
+        duct.template_add("contract_run", self.select("{{ n }} AS n"))
         assert duct.query_from_template("contract_run", {"n": 5}, format="tuple") == [(5,)]
         assert duct.execute_from_template("contract_run", context={"n": 6}).fetchone()[0] == 6
         with pytest.raises(DuctTemplateError, match="'n'"):
@@ -76,16 +77,16 @@ class TemplatesContract(Area):
 
     @of("templates off")
     def test_a_text_is_sent_as_it_is_when_templates_are_off(self, duct: DatabaseClient) -> None:
-        assert self.rows(duct, "SELECT '{{ x }}'", template=False) == [("{{ x }}",)]
+        assert self.rows(duct, self.select("'{{ x }}'"), template=False) == [("{{ x }}",)]
 
     @of("templates off")
     @pytest.mark.parametrize("text", ["100%", "%s %(a)s %%", "?", ":x", "$1", "@v", "{}", "--", "/*"])
     def test_nothing_in_a_literal_is_read_as_a_parameter(self, duct: DatabaseClient, text: str) -> None:
-        assert self.rows(duct, f"SELECT '{text}'") == [(text,)]
+        assert self.rows(duct, self.select(f"'{text}'")) == [(text,)]
 
     @of("templates off")
     def test_a_percent_sign_is_modulo(self, duct: DatabaseClient) -> None:
-        assert self.rows(duct, "SELECT 7 % 4") == [(3,)]
+        assert self.rows(duct, self.select("7 % 4")) == [(3,)]
 
     @of("bind", "bind")
     @pytest.mark.parametrize(

@@ -76,6 +76,10 @@ class TypesContract(Area):
         table, values = columns[logical]
         return f"SELECT v FROM {table} ORDER BY k", values
 
+    @property
+    def _v(self) -> str:
+        return self.facts.named("v")
+
     def _kind(self, logical: str) -> Type:
         kind = self.facts.types[logical]
         assert isinstance(kind, Type)
@@ -99,7 +103,7 @@ class TypesContract(Area):
     @_each("read")
     def test_in_arrow(self, duct: DatabaseClient, logical: str, column: tuple[str, list[Any]]) -> None:
         query, values = column
-        found = duct.query(query, format="arrow").column("v")
+        found = duct.query(query, format="arrow").column(self._v)
         assert str(found.type) == self._kind(logical).arrow
         _check(logical, pylist(found), values)
 
@@ -107,7 +111,7 @@ class TypesContract(Area):
     def test_in_pandas(self, duct: DatabaseClient, logical: str, column: tuple[str, list[Any]]) -> None:
         query, values = column
         expected = became(self._kind(logical))
-        with_nulls, without = duct.query(query)["v"], duct.query(_without_null(query))["v"]
+        with_nulls, without = duct.query(query)[self._v], duct.query(_without_null(query))[self._v]
         assert str(with_nulls.dtype) == expected.pandas_nulls
         assert str(without.dtype) == expected.pandas
         found = [plain(value, other) for value, other in zip(with_nulls.tolist(), values, strict=True)]
@@ -117,7 +121,7 @@ class TypesContract(Area):
     def test_in_polars(self, duct: DatabaseClient, logical: str, column: tuple[str, list[Any]]) -> None:
         pytest.importorskip("polars")
         query, values = column
-        found = duct.query(query, format="polars")["v"]
+        found = duct.query(query, format="polars")[self._v]
         assert str(found.dtype) == became(self._kind(logical)).polars
         _check(logical, list(map(plain, found.to_list(), values)), values)
 
@@ -129,7 +133,7 @@ class TypesContract(Area):
 
         query, values = column
         duct.stream_to_file(query, tmp_path / "v.parquet", format="parquet")
-        found = pylist(pq.read_table(tmp_path / "v.parquet").column("v"))
+        found = pylist(pq.read_table(tmp_path / "v.parquet").column(self._v))
         wrong = [(one, other) for one, other in zip(found, values, strict=True) if not preserved(one, other)]
         assert wrong == []
 
@@ -139,8 +143,8 @@ class TypesContract(Area):
     ) -> None:
         query = column[0].replace(" ORDER", " WHERE 1 = 0 ORDER")
         kind = self._kind(logical)
-        assert str(duct.query(query, format="arrow").schema.field("v").type) == kind.arrow
-        assert str(duct.query(query)["v"].dtype) == became(kind).pandas
+        assert str(duct.query(query, format="arrow").schema.field(self._v).type) == kind.arrow
+        assert str(duct.query(query)[self._v].dtype) == became(kind).pandas
 
     @_each("bind", "bind")
     def test_bound_values_come_back(
@@ -162,7 +166,7 @@ class TypesContract(Area):
         kind = self._kind(logical)
         frame = duct.query(column[0].replace("SELECT v", "SELECT k, v"), format=format)
         duct.dataframe_to_table(frame, other)
-        found = duct.query(f"SELECT v FROM {other} ORDER BY k", format="arrow").column("v")
+        found = duct.query(f"SELECT v FROM {other} ORDER BY k", format="arrow").column(self._v)
         if format == "arrow":
             assert str(found.type) == (kind.written or kind.arrow)
         # to pandas a NaN is the same as none
@@ -177,7 +181,7 @@ class TypesContract(Area):
         duct.execute(f"CREATE TABLE {other} (k {self.facts.integer}, v {kind.name})", template=False)
         frame = duct.query(column[0].replace("SELECT v", "SELECT k, v"), format="arrow")
         duct.dataframe_to_table(frame, other, if_exists="append")
-        found = duct.query(f"SELECT v FROM {other} ORDER BY k", format="arrow").column("v")
+        found = duct.query(f"SELECT v FROM {other} ORDER BY k", format="arrow").column(self._v)
         assert str(found.type) == kind.arrow
         _check(logical, pylist(found), column[1])
 

@@ -108,12 +108,13 @@ class Link:
 
     def stirs(self) -> bool:
         """Whether the far side may have closed the connection; it has not while a statement runs."""
-        if not self._busy.acquire(blocking=False):
-            return False
-        try:
-            return not self._unread and self._wire.stirs()
+        held = False
+        try:  # the person may interrupt anywhere in here
+            held = self._busy.acquire(blocking=False)
+            return held and not self._unread and self._wire.stirs()
         finally:
-            self._busy.release()
+            if held:
+                self._busy.release()
 
     def close(self) -> None:
         """Close the connection. A call that hangs on it gets an error, and closes it when it ends."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import decimal
 import json
 import re
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from omniduct.databases.postgresql.ingest import array_literal
+from omniduct.databases.postgresql.arrays import array_literal
 from omniduct.databases.postgresql.types import kind_of
 from omniduct.databases.tokens import Untokenizable, sqlglot_tokenizer
 from omniduct.errors import DuctStatementError
@@ -81,18 +82,38 @@ def _array(value: Any, field: pa.Field | None, number: int) -> tuple[pa.Array, s
         return pa.array(
             [array_literal(value)]
         ), f"_{_NAMES.get(str(getattr(arrow, 'value_type', '')), 'text')}"
+    if isinstance(value, decimal.Decimal) and not value.is_finite():
+        return pa.array([str(value)]), "numeric"
     if arrow is not None and (kind not in _TEXTS or value is None or isinstance(value, (dict, list))):
         made = _as_expected(value, arrow)
         if made is not None:
-            return made, ""
-    return _natural(value, number), ""
+            return _unzoned(made)
+    return _unzoned(_natural(value, number))
+
+
+def _unzoned(array: pa.Array) -> tuple[pa.Array, str]:
+    """An array that is no timestamp with a zone: for one the driver sets the session's, and commits."""
+    import pyarrow as pa
+
+    if not pa.types.is_timestamp(array.type) or array.type.tz is None:
+        return array, ""
+    moment = array[0].as_py()
+    return pa.array([None if moment is None else moment.isoformat()], pa.string()), "timestamptz"
 
 
 def _goes_as_text(value: Any, arrow: pa.DataType | None, kind: str) -> bool:
     """Whether a value is sent as text for the server to cast: the driver does not know its type."""
     if value is None:
-        return getattr(arrow, "extension_name", "") == "arrow.opaque"
+        return arrow is not None and (
+            _is_nested(arrow) or getattr(arrow, "extension_name", "") == "arrow.opaque"
+        )
     return isinstance(value, str) and bool(kind) and kind not in _TEXTS and not _reads(arrow)
+
+
+def _is_nested(arrow: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_struct(arrow))
 
 
 def _storage(arrow: pa.DataType) -> pa.DataType:
@@ -114,8 +135,6 @@ def _reads(arrow: pa.DataType | None) -> bool:
 
 def _as_expected(value: Any, arrow: pa.DataType) -> pa.Array | None:
     """The value in the type that the server expects; None where it would not be the same value."""
-    import decimal
-
     import pyarrow as pa
 
     if pa.types.is_decimal(arrow) and isinstance(value, (int, decimal.Decimal)):

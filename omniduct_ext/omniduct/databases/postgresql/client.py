@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import re
+import socket
+import struct
 import warnings
 from typing import Any
 
@@ -16,12 +18,15 @@ from omniduct.databases.postgresql.results import Answer, PostgreSQLLink
 from omniduct.databases.postgresql.tables import PostgreSQLTables
 from omniduct.databases.results import Source
 from omniduct.databases.session.explaining import Explanation, near
-from omniduct.errors import DuctDriverMissing, DuctError, DuctStatementError, DuctWarning
+from omniduct.errors import DuctConfigError, DuctDriverMissing, DuctError, DuctStatementError, DuctWarning
 
 __all__ = ["PostgreSQLClient"]
 
 _COPY = re.compile(r"\s*COPY\b.*\b(FROM\s+STDIN|TO\s+STDOUT)\b", re.IGNORECASE | re.DOTALL)
 _MAINTENANCE = "postgres"  # the database that every server has
+_WANTS_TLS = struct.pack(
+    "!ii", 8, 80877103
+)  # SSLRequest, see "Message Formats" in PostgreSQL's documentation
 _KEEPALIVE = {  # seconds; the last in milliseconds: a cut link is noticed within 45 s
     "keepalives_idle": 15,
     "keepalives_interval": 10,
@@ -94,11 +99,18 @@ class PostgreSQLClient(PostgreSQLTables, DatabaseClient):
     def _new_link(self, timeout: float | None = None) -> PostgreSQLLink:
         link = self._linked(self.database, timeout or self.CONNECT_TIMEOUT)
         try:
+            link.command("SET extra_float_digits = 1")  # the text of a float within an array is all of it
             self._apply(self.session_properties, link)
-        except BaseException:
+        except BaseException as error:
             link.close()
-            raise
-        return link
+            if not isinstance(error, Exception) or isinstance(error, DuctError):
+                raise
+            said, cause = errors.of_statement(error, "").said, failures.cause(self, error)
+        else:
+            return link
+        failure = DuctConfigError(f"{self.name}: its session_properties are refused: {said}")
+        failure.__cause__ = cause
+        raise failure
 
     def _linked(self, database: str, timeout: float) -> PostgreSQLLink:
         try:
@@ -113,6 +125,7 @@ class PostgreSQLClient(PostgreSQLTables, DatabaseClient):
             return PostgreSQLLink(connect, self.port)
         except dbapi.Error as error:
             said, cause = str(error), failures.cause(self, error)
+        del connect  # it holds the password, and a traceback may show it
         failure = errors.of_connecting(self, said, self._near_database(said, timeout))
         failure.__cause__ = cause
         raise failure
@@ -175,12 +188,13 @@ class PostgreSQLClient(PostgreSQLTables, DatabaseClient):
         return link is not None and link.stirs()
 
     def _is_answering(self, timeout: float) -> bool:
-        link = self._new_link(timeout)
-        try:
-            link.command("SELECT 1")
+        """Whether the server answers at all: to the question for TLS, which needs neither login nor slot."""
+        host = self.host
+        if host is None or host.startswith("/"):
             return True
-        finally:
-            link.close()
+        with socket.create_connection((host, self.port), timeout) as wire:
+            wire.sendall(_WANTS_TLS)
+            return bool(wire.recv(1))
 
     # Statements
 
@@ -228,14 +242,18 @@ class PostgreSQLClient(PostgreSQLTables, DatabaseClient):
         return self._link
 
     def _sibling_cursor(self) -> PostgreSQLLink:
-        return self._new_link()
+        try:
+            return self._new_link()
+        except DuctError as error:
+            failure = error.with_traceback(None)  # whose frames have seen the password
+        raise failure
 
     def _recover(self, cursor: PostgreSQLLink | None) -> str:
         link = self._on(cursor)
         if link.status() != "inerror":
             return ""
         link.command("ROLLBACK")
-        return "\nThe transaction was rolled back."
+        return "\nThe transaction was rolled back; what comes next is outside of it."
 
     def _explain(self, error: Exception, statement: str) -> Explanation:
         return errors.of_statement(error, statement)
@@ -243,8 +261,8 @@ class PostgreSQLClient(PostgreSQLTables, DatabaseClient):
     # Session properties and transactions
 
     def _setting(self, name: str, cursor: PostgreSQLLink | None) -> Any:
-        rows = self._on(cursor).run("SELECT current_setting($1)", [name]).table().to_pylist()
-        return next(iter(rows[0].values()))
+        rows = self._on(cursor).run("SELECT current_setting($1, true)", [name]).table().to_pylist()
+        return next(iter(rows[0].values()))  # None for one of the person's own that is not set yet
 
     def _set(self, name: str, value: Any, cursor: PostgreSQLLink | None) -> None:
         link = self._on(cursor)
@@ -252,7 +270,10 @@ class PostgreSQLClient(PostgreSQLTables, DatabaseClient):
             link.command(f"RESET {self._quote(name)}")
             return
         text = ("off", "on")[value] if isinstance(value, bool) else str(value)
-        link.run("SELECT set_config($1, $2, false)", [name, text]).table()
+        inside = (
+            link.status() == "intrans"
+        )  # then it ends with the transaction, as one that was SET LOCAL does
+        link.run(f"SELECT set_config($1, $2, {str(inside).lower()})", [name, text]).table()
 
     def _begin(self) -> None:
         self._on(None).command("BEGIN")

@@ -58,7 +58,11 @@ def of_connecting(client: DatabaseClient, said: str, near: str = "") -> DuctErro
     if any(mark in reason for mark in _REFUSED):
         kind = DuctAuthenticationError
         if "no password supplied" in reason:
-            reason = "the server wants a password, and there is none: set password (True asks for it)"
+            reason = (
+                "the password that was given is empty"
+                if client._password
+                else "the server wants a password, and there is none: set password (True asks for it)"
+            )
     elif "timeout expired" in reason or "could not translate host name" in reason:
         kind = DuctServerUnreachable
     return kind(f"{client.name}: could not connect{at}: {reason}{near}")

@@ -5,15 +5,16 @@ from __future__ import annotations
 import functools
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omniduct.databases.arrow.values import pylist
+from omniduct.databases.postgresql.arrays import array_literal
 from omniduct.errors import DuctArgumentError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Target", "array_literal", "column_type", "fitted", "sendable"]
+__all__ = ["Target", "column_type", "fitted", "sendable"]
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def _fitting(column: pa.ChunkedArray, kind: str) -> pa.ChunkedArray | None:
     if kind in ("json", "jsonb"):
         return _json(column)
     if kind == "interval":
-        return column if types.is_duration(arrow) or types.is_interval(arrow) else None
+        return _interval(column)
     if kind == "uuid":
         return column if getattr(arrow, "extension_name", "") == "arrow.uuid" else None
     return _array(column, kind) if kind.startswith("_") and _is_list(arrow) else None
@@ -184,7 +185,7 @@ def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray | Non
         return column
     numbers = types.is_integer(arrow) or types.is_floating(arrow) or types.is_decimal(arrow)
     if types.is_integer(wanted) or types.is_floating(wanted):
-        return column.cast(wanted) if numbers else None
+        return _number(column, wanted) if numbers else None
     alike = (
         (types.is_binary(wanted) and _is_bytes(arrow))
         or (types.is_date(wanted) and types.is_date(arrow))
@@ -192,6 +193,29 @@ def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray | Non
         or (types.is_boolean(wanted) and getattr(arrow, "extension_name", "") == "arrow.bool8")
     )
     return column.cast(wanted) if alike else None
+
+
+def _number(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    cast = column.cast(wanted)
+    both = pa.types.is_floating(wanted) and pa.types.is_floating(column.type)
+    if both and pc.any(pc.and_(pc.is_inf(cast), pc.is_finite(column))).as_py():
+        raise pa.ArrowInvalid(f"a number is too great for {wanted}")
+    return cast
+
+
+def _interval(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    import pyarrow as pa
+
+    if pa.types.is_duration(column.type):
+        return column.cast(pa.duration("us"))  # which refuses nanoseconds
+    if not pa.types.is_interval(column.type):
+        return None
+    if any(value is not None and value.nanoseconds % 1000 for value in column.to_pylist()):
+        raise pa.ArrowInvalid("an interval has nanoseconds, which PostgreSQL has not")
+    return column
 
 
 def _numeric(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
@@ -234,8 +258,8 @@ def _array(column: pa.ChunkedArray, kind: str) -> pa.ChunkedArray | None:
         inner = _fitting(pa.chunked_array([chunk.values]), kind[1:])
         if inner is None:
             return None
-        made = pa.ListArray.from_arrays(_offsets(chunk), inner.combine_chunks())
-        chunks.append(made)
+        offsets = pa.array(chunk.offsets.to_pylist(), pa.int32())  # a copy: a mask takes none that is a slice
+        chunks.append(pa.ListArray.from_arrays(offsets, inner.combine_chunks(), mask=chunk.is_null()))
     return pa.chunked_array(chunks) if chunks else column
 
 
@@ -249,16 +273,6 @@ def _loses_nulls() -> bool:
     from importlib.metadata import version
 
     return tuple(map(int, version("adbc-driver-postgresql").split(".")[:2])) < (1, 13)
-
-
-def _offsets(chunk: pa.ListArray) -> pa.Array:
-    """The offsets of a list array, null where a list is: as `ListArray.from_arrays` takes them."""
-    import pyarrow as pa
-
-    if not chunk.null_count:
-        return chunk.offsets
-    ends = zip(chunk.offsets.to_pylist(), [*chunk.is_null().to_pylist(), False], strict=True)
-    return pa.array([None if is_null else at for at, is_null in ends], pa.int32())
 
 
 def sendable(rows: pa.Table) -> pa.Table:
@@ -279,14 +293,3 @@ def _as_literals(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
     texts = [None if value is None else array_literal(value) for value in pylist(column)]
     return pa.chunked_array([pa.array(texts, pa.string())])
-
-
-def array_literal(value: Any) -> str:
-    """A value within an array, as the server writes it: {{1,NULL},{"a b","c"}}."""
-    if isinstance(value, list):
-        return "{" + ",".join(map(array_literal, value)) + "}"
-    if value is None:
-        return "NULL"
-    text = f"\\x{value.hex()}" if isinstance(value, bytes) else str(value)
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from omniduct.databases.arrow.cursors import Varying
 from omniduct.databases.postgresql.adbc import Link
 from omniduct.databases.postgresql.types import Column, columns_of, is_told
+from omniduct.databases.tokens import Untokenizable, sqlglot_tokenizer
 from omniduct.errors import DuctStatementError
 
 if TYPE_CHECKING:
@@ -86,10 +87,14 @@ class PostgreSQLLink(Link):
         self.run(statement).exhaust()
 
 
+def _first_word(statement: str) -> str:
+    found = _FIRST_WORD.match(statement)
+    return found[1].upper() if found else ""
+
+
 def _may_be_copied(statement: str) -> bool:
     """Whether a statement may give rows that the server can COPY."""
-    found = _FIRST_WORD.match(statement)
-    word = found[1].upper() if found else ""
+    word = _first_word(statement)
     return word in _READS or (word in _WRITES and "RETURNING" in statement.upper())
 
 
@@ -99,10 +104,27 @@ def _wrapped(statement: str, columns: list[Column]) -> str:
         return statement
     names = [f"c{number}" for number in range(len(columns))]
     picked = [f"{name}{column.cast}" for name, column in zip(names, columns, strict=True)]
+    above, own = _parted(statement)
     return (
-        f"WITH omniduct_statement({', '.join(names)}) AS (\n{statement}\n) "
+        f"{above} omniduct_statement({', '.join(names)}) AS (\n{own}\n) "
         f"SELECT {', '.join(picked)} FROM omniduct_statement"
     )
+
+
+_BEGINS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "VALUES", "TABLE"})
+
+
+def _parted(statement: str) -> tuple[str, str]:
+    """The head of a wrapper, and what it wraps: a WITH that writes may only stand at the top."""
+    if _first_word(statement) == "WITH":
+        depth = 0
+        with contextlib.suppress(Untokenizable):
+            for token in sqlglot_tokenizer("postgres")(statement):
+                text = statement[token.start : token.end]
+                depth += {"(": 1, ")": -1}.get(text, 0) if token.kind == "operator" else 0
+                if depth == 0 and token.kind == "word" and text.upper() in _BEGINS:
+                    return f"{statement[: token.start].rstrip()},", statement[token.start :]
+    return "WITH", statement
 
 
 class Answer:
@@ -182,7 +204,7 @@ def _as_they_come(schema: pa.Schema) -> list[Column]:
     for column in columns:
         if column.cast:
             raise DuctStatementError(
-                f"the column {column.name!r} is of a type ({column.kind}) that FETCH, EXECUTE and CALL do "
-                "not give whole: run the query itself, or cast the column to text in it"
+                f"the statement has run, but its column {column.name!r} is of a type ({column.kind}) that "
+                "FETCH, EXECUTE and CALL do not give whole: cast the column to text in the query itself"
             )
     return columns

@@ -6,10 +6,11 @@ import os
 from typing import TYPE_CHECKING, Any, cast
 
 from omniduct.databases.arrow.incoming import arrow_of
+from omniduct.databases.filling import taken
 from omniduct.databases.namespaces import ParsedNamespaces
 from omniduct.databases.postgresql.ingest import Target, column_type, fitted, sendable
 from omniduct.databases.tables import IfExists, TableMethods, literal
-from omniduct.errors import DuctArgumentError, DuctStatementError
+from omniduct.errors import DuctArgumentError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -114,10 +115,7 @@ class PostgreSQLTables(TableMethods):
         with self._together():
             exists = self._table_exists(table)
             if exists and if_exists == "fail":
-                raise DuctStatementError(
-                    f"{own.name}: there is a table {table} already; if_exists='replace', 'append' or "
-                    "'delete_rows' says what to do with it"
-                )
+                raise taken(own.name, table)
             if not exists:
                 self._append(rows, self._created(rows, table))
             elif if_exists == "replace":

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from omniduct.databases.postgresql.arrays import nested, vectors
 from omniduct.errors import DuctStatementError
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ def _column(field: pa.Field) -> Column:
     kind, arrow = kind_of(field), field.type
     if kind == "numeric":
         return _numeric(field)
+    if kind in ("int2vector", "oidvector"):
+        return Column(field.name, kind, "::text", vectors)
     if kind == "uuid" and _is_opaque(arrow):
         return Column(field.name, kind, convert=_uuids)
     if kind in _CASTS:
@@ -139,7 +142,8 @@ def _numeric(field: pa.Field) -> Column:
     declared = _declared((field.metadata or {}).get(_TYPMOD))
     if declared is None:
         return Column(field.name, "numeric", convert=_decimals, varies=True)
-    return Column(field.name, "numeric", convert=lambda values: _as_declared(values, *declared))
+    # a NaN, which a declared numeric may hold, is text
+    return Column(field.name, "numeric", convert=lambda values: _as_declared(values, *declared), varies=True)
 
 
 def _declared(typmod: bytes | None) -> tuple[int, int] | None:
@@ -161,49 +165,56 @@ def _as_declared(values: pa.ChunkedArray, precision: int, scale: int) -> pa.Chun
         return _plain(values)
 
 
-def _decimals(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Numbers of any scale, with the most digits behind the point that one of them has."""
+def _most_digits(texts: pa.ChunkedArray) -> tuple[int, int]:
+    """The most digits before, and behind, the point that a number has."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    length, point = pc.binary_length(texts), pc.find_substring(texts, ".")
+    is_whole = pc.less(point, 0)
+    sign = pc.starts_with(texts, "-").cast(pa.int32())
+    before = pc.subtract(pc.if_else(is_whole, length, point), sign)
+    behind = pc.if_else(is_whole, 0, pc.subtract(pc.subtract(length, point), 1))
+    return pc.max(before).as_py() or 0, pc.max(behind).as_py() or 0
+
+
+def _decimals(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Numbers of any scale, with the most digits behind the point that one of them has."""
+    import pyarrow as pa
+
     texts = _plain(values)
-    point = pc.find_substring(texts, ".")
-    behind = pc.subtract(pc.subtract(pc.binary_length(texts), point), 1)
-    scale = pc.max(pc.if_else(pc.less(point, 0), 0, behind)).as_py() or 0
+    before, behind = _most_digits(texts)
     for made, digits in ((pa.decimal128, _DIGITS), (pa.decimal256, 2 * _DIGITS)):
-        if scale <= digits:
+        if before + behind <= digits:  # the cast itself does not see that a number has more
             try:
-                return texts.cast(made(digits, scale))
+                return texts.cast(made(digits, behind))
             except pa.ArrowInvalid:
                 continue
     return texts  # NaN, infinity, or more digits than Arrow has: as text they are whole
 
 
-# Moments. The driver moves the count from PostgreSQL's year 2000 to 1970, infinity's too, which wraps around.
-
-_INFINITE = {
-    "date": (2**31 - 1 + 10_957 - 2**32, -(2**31) + 10_957),
-    "timestamp": (2**63 - 1 + 946_684_800_000_000 - 2**64, -(2**63) + 946_684_800_000_000),
-}
-_INFINITE["timestamptz"] = _INFINITE["timestamp"]
+# Moments. The driver moves the count from the year 2000 to 1970, also that of infinity and of the last
+# years, which wraps around. Counts since 1970: what minus infinity becomes, and the first day, in 4714 BC.
+_MINUS_INFINITY = {"date": -(2**31) + 10_957, "timestamp": -(2**63) + 946_684_800_000_000}
+_FIRST_DAY = -2_440_588
+_FIRST = {"date": _FIRST_DAY, "timestamp": _FIRST_DAY * 86_400_000_000}
 
 
 def _moments(kind: str) -> Callable[[Any], Any]:
     """What makes infinity the last, and minus infinity the first moment that the type can hold."""
-    positive, negative = _INFINITE[kind]
 
     def convert(values: pa.ChunkedArray) -> pa.ChunkedArray:
         import pyarrow as pa
         import pyarrow.compute as pc
 
         counts = values.cast(pa.int32() if kind == "date" else pa.int64())
-        if (pc.min(counts).as_py() or 0) not in _INFINITE[kind]:
+        wrapped = pc.less(counts, _FIRST[kind])
+        if not pc.any(wrapped).as_py():
             return values
         width = 31 if kind == "date" else 63
         last, first = (pa.scalar(sign * (2**width - 1), counts.type) for sign in (1, -1))
-        counts = pc.if_else(pc.equal(counts, positive), last, counts)
-        counts = pc.if_else(pc.equal(counts, negative), first, counts)
-        return counts.cast(values.type)
+        ends = pc.if_else(pc.equal(counts, _MINUS_INFINITY[kind]), first, last)
+        return pc.if_else(wrapped, ends, counts).cast(values.type)
 
     return convert
 
@@ -211,79 +222,22 @@ def _moments(kind: str) -> Callable[[Any], Any]:
 _CASTS = {"money": "::numeric", "oid": "::bigint", "record": "::text", "xid": "::text::bigint"}
 _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "money": _decimals,
-    **{kind: _moments(kind) for kind in _INFINITE},
+    "date": _moments("date"),
+    "timestamp": _moments("timestamp"),
+    "timestamptz": _moments("timestamp"),
 }
 
 
-# Arrays, which the driver gives without their dimensions: from text, as {1,NULL,{"a b"}}
-
-_ELEMENT = re.compile(r'"((?:[^"\\]|\\.)*)"|([{},])|([^{},"]+)')
-_BOUNDS = re.compile(r"^(?:\[[-\d]+:[-\d]+\])+=")
+# Arrays
 
 
 def _array(field: pa.Field, kind: str) -> Column:
     inner = _column(field.type.value_field)
 
     def convert(values: pa.ChunkedArray) -> pa.ChunkedArray:
-        return _nested(values.to_pylist(), _text_to(field.type.value_type, inner))
+        return nested(values.to_pylist(), _text_to(field.type.value_type, inner))
 
     return Column(field.name, kind, "::text", convert, varies=True)
-
-
-def _nested(texts: list[str | None], elements: Callable[[list[str | None]], Any]) -> pa.ChunkedArray:
-    """Lists as deep as the arrays are; as text where they are not all of one depth."""
-    import pyarrow as pa
-
-    parsed = [None if text is None else _parsed(text) for text in texts]
-    depths = {depth for value in parsed if value and (depth := _depth(value))}
-    if len(depths) > 1:
-        return pa.chunked_array([pa.array(texts, pa.string())])
-    depth = depths.pop() if depths else 1
-    return pa.chunked_array([_lists(parsed, depth, elements)])
-
-
-def _parsed(text: str) -> list[Any]:
-    """The lists and texts of an array, of which an empty one has no dimensions."""
-    whole: list[Any] = []
-    open_lists = [whole]
-    for quoted, mark, bare in _tokens(_BOUNDS.sub("", text)):
-        if mark == "{":
-            inner: list[Any] = []
-            open_lists[-1].append(inner)
-            open_lists.append(inner)
-        elif mark == "}":
-            open_lists.pop()
-        elif bare:
-            open_lists[-1].append(None if bare == "NULL" else bare)
-        elif not mark:
-            open_lists[-1].append(re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL))
-    return whole[0]  # type: ignore[no-any-return]
-
-
-def _tokens(text: str) -> Iterator[tuple[str, str, str]]:
-    for match in _ELEMENT.finditer(text):
-        yield match[1] or "", match[2] or "", match[3] or ""
-
-
-def _depth(value: list[Any]) -> int:
-    depth = 0
-    while isinstance(value, list) and value:
-        depth, value = depth + 1, value[0]
-    return depth
-
-
-def _lists(parsed: list[Any], depth: int, elements: Callable[[list[str | None]], Any]) -> pa.Array:
-    import pyarrow as pa
-
-    if depth == 0:
-        return elements(parsed)
-    offsets: list[int | None] = []
-    flat: list[Any] = []
-    for value in parsed:
-        offsets.append(None if value is None else len(flat))
-        flat.extend(value or ())
-    offsets.append(len(flat))
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), _lists(flat, depth - 1, elements))
 
 
 def _text_to(arrow: pa.DataType, inner: Column) -> Callable[[list[str | None]], Any]:
@@ -306,11 +260,12 @@ def _elements(strings: pa.Array, arrow: pa.DataType, inner: Column) -> pa.Array:
 
     if inner.kind == "numeric":
         return _decimals(pa.chunked_array([strings])).combine_chunks()
+    if _is_opaque(arrow) and inner.kind != "uuid":
+        return strings
     if types.is_boolean(arrow):
         return pa.compute.equal(strings, "t")
     if types.is_binary(arrow):
-        values = [None if text is None else bytes.fromhex(text[2:]) for text in strings.to_pylist()]
-        return pa.array(values, pa.binary())
+        return pa.array([None if text is None else _bytes(text) for text in strings.to_pylist()], pa.binary())
     if inner.kind == "uuid":
         import uuid
 
@@ -319,3 +274,11 @@ def _elements(strings: pa.Array, arrow: pa.DataType, inner: Column) -> pa.Array:
     if getattr(arrow, "extension_name", "") == "arrow.json":
         return pa.ExtensionArray.from_storage(arrow, strings)
     return strings.cast(arrow)
+
+
+def _bytes(text: str) -> bytes:
+    """Bytes as the server writes them, by either of the ways of its setting ``bytea_output``."""
+    if text.startswith("\\x"):
+        return bytes.fromhex(text[2:])
+    octal = re.sub(r"\\([0-3][0-7]{2}|\\)", lambda m: "\\" if m[1] == "\\" else chr(int(m[1], 8)), text)
+    return octal.encode("latin-1")

@@ -14,7 +14,7 @@ from omniduct.core.lifecycle import twin
 from omniduct.databases.session.progress import Progress, Showing, counts, duration, shown
 from omniduct.databases.session.running import PATIENCE, Interrupted, place_of_caller, tell
 from omniduct.databases.session.streaming import Beside
-from omniduct.errors import DuctError, DuctStatementError
+from omniduct.errors import DuctError, DuctStatementError, DuctTimeout
 
 if TYPE_CHECKING:
     from omniduct.databases.base import DatabaseClient
@@ -65,7 +65,7 @@ class Background:
             The service refused the statement, or it was cancelled.
         DuctConnectionError
             The connection was lost.
-        TimeoutError
+        DuctTimeout
             It has not ended within that time, and goes on.
         """
         error = self.exception(timeout)
@@ -118,7 +118,7 @@ class Background:
             while not work.has_ended():
                 left = _LOOK if deadline is None else deadline - time.monotonic()
                 if left <= 0:
-                    raise TimeoutError(
+                    raise DuctTimeout(
                         f"{work.name}: the statement has not ended within {timeout:g} s; it goes on"
                     )
                 work.over.wait(min(left, _LOOK))
@@ -131,6 +131,13 @@ class Background:
         finally:
             line.close()
         raise interrupted
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise AttributeError(
+            f"a statement in the background has no {name!r}: wait for its result, as in .result().{name}"
+        )
 
     def __repr__(self) -> str:
         return str(self._work)

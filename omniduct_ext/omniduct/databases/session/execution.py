@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from omniduct.core import failures
+from omniduct.core.lifecycle import CONNECTED
 from omniduct.databases.hooks import DatabaseHooks
 from omniduct.databases.session import explaining
 from omniduct.databases.session.progress import CURRENT, Running
@@ -181,6 +182,7 @@ class Execution(Transactions, DatabaseHooks, Duct):
                     self._life.doubt()
                 self.connect()
                 self._check_transaction()
+                self._tell_what_was_lost()
                 session = self._current_session()
                 watch = Watch(cast("DatabaseClient", self), running, self._session_handle())
                 try:
@@ -215,11 +217,13 @@ class Execution(Transactions, DatabaseHooks, Duct):
     def _give_up_session(self, session: Session, fault: str) -> None:
         """Leave a session whose statement does not end, and say what was lost with it."""
         silent = bool(fault)
-        then = "a new session was opened, without the former's temporary tables and settings"
+        lost = ", and its transaction" if self._transaction is not None or self._begun is not None else ""
+        then = f"a new session was opened, without the former's temporary tables and settings{lost}"
         with shielded():
             try:
                 if not fault:
                     self._replace_connection()
+                    self._life.replaced()
             except DuctError as error:
                 fault, then = str(error), "the next use connects anew"
             finally:
@@ -245,6 +249,8 @@ class Execution(Transactions, DatabaseHooks, Duct):
                 self._session = None
 
     def _before_disconnect(self) -> None:
+        if self._life.state == CONNECTED:  # on purpose
+            self._stateful = None
         for stream in list(self._streams):
             stream.close()
         self._end_session()

@@ -189,7 +189,10 @@ class Stream(Iterator[Any]):
         self._beside.close()
 
     def __repr__(self) -> str:
-        return f"<Stream of {self._beside.client.name}, {'open' if self._beside.open else 'closed'}>"
+        beside: Beside | None = self.__dict__.get("_beside")
+        if beside is None:
+            return "<Stream, not begun>"
+        return f"<Stream of {beside.client.name}, {'open' if beside.open else 'closed'}>"
 
     def __enter__(self) -> Stream:
         return self

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from omniduct.core import failures
+from omniduct.databases.session.running import tell
 from omniduct.errors import DuctError, DuctStatementError
 
 if TYPE_CHECKING:
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Transaction", "Transactions"]
 
+_FIRST_WORD = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*(\w*)", re.DOTALL)
+_TEMPORARY = re.compile(r"\s*CREATE\s+(?:OR\s+REPLACE\s+)?(?:LOCAL\s+)?TEMP", re.IGNORECASE)
+_LAST = frozenset({"SET", "USE", "PREPARE", "LISTEN", "DECLARE"})  # what they do lasts as long as the session
 _BEGINS = frozenset({"BEGIN", "START"})
 _ENDS = frozenset({"COMMIT", "END", "ROLLBACK", "ABORT"})
 
@@ -21,12 +26,30 @@ _ENDS = frozenset({"COMMIT", "END", "ROLLBACK", "ABORT"})
 class Transactions:
     """Keeps count of the session's transaction; a part of `DatabaseClient`."""
 
+    LOSES_SESSION: ClassVar[bool] = True
+    """Whether what lasts as long as a session is gone with its connection."""
+
     name: str
     _life: Lifecycle
     _in_transaction: Any
     _transaction: Transaction | None = None
     _begun: int | None = None
     """The number of the connection on which a statement of the user began a transaction."""
+    _unended: int | None = None
+    """The number of the connection on which a block's transaction may be open that nobody ended."""
+
+    _stateful: int | None = None
+    """The number of the connection on which a statement made something that lasts as long as it."""
+
+    def _tell_what_was_lost(self) -> None:
+        """Say, once, that a new session knows nothing of what was set or made in the former."""
+        if self._stateful is not None and self._stateful != self._life.connections:
+            self._stateful = None
+            if self.LOSES_SESSION:
+                tell(
+                    f"{self.name}: the connection had been lost and was made anew; what was set in the "
+                    "session, and its temporary tables, are gone"
+                )
 
     def transaction(self) -> Transaction:
         """A block whose statements are one transaction.
@@ -53,6 +76,8 @@ class Transactions:
         open_one, begun = self._transaction, self._begun
         if open_one is not None:
             open_one.check()
+        elif self._unended is not None:
+            self._end_unended()
         elif begun is not None and begun != self._life.connections:
             self._begun = None
             raise DuctStatementError(
@@ -61,20 +86,30 @@ class Transactions:
                 "transaction"
             )
 
+    def _end_unended(self) -> None:
+        """Roll back what a block left open when the person interrupted its end."""
+        connection, self._unended = self._unended, None
+        client = cast("DatabaseClient", self)
+        if connection == self._life.connections:
+            client._call(lambda: client._rollback() if client._in_transaction() is not False else None)
+
     def _note_transaction(self, statement: str) -> None:
         """Note whether a statement that has run has begun or ended a transaction."""
-        word = statement[:9].upper().partition(" ")[0].rstrip(";\n\t")
+        found = _FIRST_WORD.match(statement)
+        word = found[1].upper() if found else ""
+        if word in _LAST or (word == "CREATE" and _TEMPORARY.match(statement)):
+            self._stateful = self._life.connections
         if word in _BEGINS or word in _ENDS:
             self._begun = self._life.connections if self._in_transaction() else None
 
     def _transaction_undone(self) -> None:
         """Note that the transaction was rolled back when a statement failed."""
-        self._begun = None
+        self._begun = self._unended = None
         if self._transaction is not None:
             self._transaction.undone = "a statement in it failed, and it was rolled back"
 
     def _forget_transaction(self) -> None:
-        self._transaction = self._begun = None
+        self._transaction = self._begun = self._unended = self._stateful = None
 
 
 class Transaction:
@@ -108,7 +143,7 @@ class Transaction:
                 f"{client.name}: a transaction is open already; commit it or roll it back before the next"
             )
         client._begin()
-        self._connection = client._life.connections
+        self._connection = client._unended = client._life.connections
         client._transaction = self
 
     def __exit__(
@@ -149,7 +184,9 @@ class Transaction:
     def _commit(self) -> None:
         if self._client._in_transaction() is not False:  # else a statement of the block has ended it
             self._client._commit()
+        self._client._unended = None
 
     def _roll_back(self) -> None:
         if self._client._in_transaction() is not False:
             self._client._rollback()
+        self._client._unended = None
