@@ -27,17 +27,17 @@ __all__ = ["class_names", "duplicates", "find", "known", "register"]
 
 BUILT_IN = {
     "duckdb": "omniduct.databases.duckdb:DuckDBClient",
-    "firebird": "omniduct.databases.sqlalchemy:SQLAlchemyClient",
+    "firebird": "omniduct.databases.sqlalchemy.client:SQLAlchemyClient",
     "localfs": "omniduct.filesystems.local:LocalFsClient",
-    "mariadb": "omniduct.databases.mysql:MySQLClient",
-    "mssql": "omniduct.databases.sqlalchemy:SQLAlchemyClient",
-    "mysql": "omniduct.databases.mysql:MySQLClient",
-    "oracle": "omniduct.databases.sqlalchemy:SQLAlchemyClient",
+    "mariadb": "omniduct.databases.sqlalchemy.mysql:MySQLClient",
+    "mssql": "omniduct.databases.sqlalchemy.client:SQLAlchemyClient",
+    "mysql": "omniduct.databases.sqlalchemy.mysql:MySQLClient",
+    "oracle": "omniduct.databases.sqlalchemy.client:SQLAlchemyClient",
     "postgresql": "omniduct.databases.postgresql.client:PostgreSQLClient",
-    "snowflake": "omniduct.databases.sqlalchemy:SQLAlchemyClient",
-    "sqlalchemy": "omniduct.databases.sqlalchemy:SQLAlchemyClient",
-    "sqlite": "omniduct.databases.sqlite:SQLiteClient",
-    "sybase": "omniduct.databases.sqlalchemy:SQLAlchemyClient",
+    "snowflake": "omniduct.databases.sqlalchemy.client:SQLAlchemyClient",
+    "sqlalchemy": "omniduct.databases.sqlalchemy.client:SQLAlchemyClient",
+    "sqlite": "omniduct.databases.sqlalchemy.sqlite:SQLiteClient",
+    "sybase": "omniduct.databases.sqlalchemy.client:SQLAlchemyClient",
 }
 """protocol -> "module:Class"; a new protocol is one line here."""
 

@@ -399,7 +399,7 @@ def test_a_table_that_is_not_there_is_named_with_the_near_miss(db: DuckDBClient)
 
 def test_a_query_fills_a_table_in_all_four_ways(db: DuckDBClient) -> None:
     db.query_to_table("SELECT 1 AS a", "t")
-    with pytest.raises(DuctStatementError, match="there is a table \"t\" already; if_exists="):
+    with pytest.raises(DuctStatementError, match='there is a table "t" already; if_exists='):
         db.query_to_table("SELECT 2 AS a", "t")
     db.query_to_table("SELECT 2 AS a", "t", if_exists="append")
     assert db.query("FROM t ORDER BY a", format="tuple") == [(1,), (2,)]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from omniduct import DuctRegistry
-from omniduct.databases.mysql import MySQLClient
 from omniduct.databases.postgresql import PostgreSQLClient
 from omniduct.databases.sqlalchemy import SQLAlchemyClient
+from omniduct.databases.sqlalchemy.mysql import MySQLClient
 from omniduct.errors import DuctError
 
 SECRET = "s3ntinel!/@"

@@ -19,8 +19,8 @@ from tests.services.interrupts import Caller, interrupted, wait_until
 from tests.services.mariadb import MariaDB
 from tests.services.proxy import Proxy
 
-from omniduct.databases.mysql import MySQLClient
 from omniduct.databases.sqlalchemy import SQLAlchemyClient
+from omniduct.databases.sqlalchemy.mysql import MySQLClient
 from omniduct.errors import (
     DuctArgumentError,
     DuctAuthenticationError,

@@ -17,11 +17,10 @@ import pytest
 from tests.services.postgresql import PostgreSQL
 
 from omniduct import Duct
-from omniduct.databases import dialects
-from omniduct.databases.dialects import Address
-from omniduct.databases.mysql import MySQLClient
-from omniduct.databases.sqlalchemy import SQLAlchemyClient
-from omniduct.databases.sqlite import SQLiteClient
+from omniduct.databases.sqlalchemy import SQLAlchemyClient, dialects
+from omniduct.databases.sqlalchemy.dialects import Address
+from omniduct.databases.sqlalchemy.mysql import MySQLClient
+from omniduct.databases.sqlalchemy.sqlite import SQLiteClient
 from omniduct.errors import (
     DuctArgumentError,
     DuctAuthenticationError,
@@ -190,7 +189,7 @@ def test_a_driver_that_no_extra_of_ours_brings_is_named_itself() -> None:
 
 def test_neither_sqlalchemy_nor_a_driver_is_imported_before_it_is_used() -> None:
     program = (
-        "import sys; from omniduct.databases.mysql import MySQLClient; MySQLClient(url='mysql://a:b@c/d');"
+        "import sys; from omniduct.databases.sqlalchemy.mysql import MySQLClient; MySQLClient(url='mysql://a:b@c/d');"
         "print([n for n in ('sqlalchemy', 'pymysql', 'pandas', 'pyarrow') if n in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -219,7 +218,10 @@ def test_the_engine_leads_to_the_same_database_for_other_libraries(pg: SQLAlchem
 def test_a_failed_statement_in_a_transaction_rolls_it_back_and_says_so(pg: SQLAlchemyClient) -> None:
     pg.execute("CREATE TEMPORARY TABLE t (a INT)")
     text = said_by(DuctStatementError, lambda: pg.execute("BEGIN; INSERT INTO t VALUES (1); SELECT 1 / 0"))
-    assert text == ("pg: statement 3 of 3: division by zero (22012)\nThe transaction was rolled back; what comes next is outside of it.")
+    assert text == (
+        "pg: statement 3 of 3: division by zero (22012)\n"
+        "The transaction was rolled back; what comes next is outside of it."
+    )
     with pytest.raises(DuctStatementError, match="the transaction is over"), pg.transaction():
         with pytest.raises(DuctStatementError, match="rolled back"):
             pg.query("SELECT 1 / 0")

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pytest
 from tests.services.interrupts import Caller, interrupted, wait_until
 
-from omniduct.databases.sqlite import SQLiteClient
+from omniduct.databases.sqlalchemy.sqlite import SQLiteClient
 from omniduct.errors import DuctArgumentError, DuctConfigError, DuctConnectionError, DuctStatementError
 
 ENDLESS = "WITH RECURSIVE r(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM r) SELECT count(*) FROM r WHERE n < 0"
@@ -221,7 +221,10 @@ def test_a_transaction_that_sqlite_rolls_back_by_itself_is_over(db: SQLiteClient
         with pytest.raises(DuctStatementError) as caught:
             db.execute("INSERT INTO t VALUES (1)")
         db.execute("INSERT INTO t VALUES (3)")
-    assert str(caught.value) == "db: UNIQUE constraint failed: t.a\nThe transaction was rolled back; what comes next is outside of it."
+    assert str(caught.value) == (
+        "db: UNIQUE constraint failed: t.a\n"
+        "The transaction was rolled back; what comes next is outside of it."
+    )
     assert db.query("SELECT a FROM t", format="tuple") == [(1,)]
 
 

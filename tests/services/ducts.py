@@ -27,7 +27,7 @@ def duckdb() -> Iterator[DatabaseClient]:
 @contextlib.contextmanager
 def sqlite(database: str = "") -> Iterator[DatabaseClient]:
     """A database in a file, or in memory."""
-    from omniduct.databases.sqlite import SQLiteClient
+    from omniduct.databases.sqlalchemy.sqlite import SQLiteClient
 
     duct = SQLiteClient(name=NAME, database=database)
     yield duct
@@ -48,7 +48,7 @@ def postgresql(server: Server) -> Iterator[DatabaseClient]:
 @contextlib.contextmanager
 def mariadb(server: Server) -> Iterator[DatabaseClient]:
     """A database."""
-    from omniduct.databases.mysql import MySQLClient
+    from omniduct.databases.sqlalchemy.mysql import MySQLClient
 
     with _served(MySQLClient, server) as duct:
         yield duct

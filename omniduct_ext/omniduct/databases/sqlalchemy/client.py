@@ -6,11 +6,11 @@ import datetime
 import re
 from typing import TYPE_CHECKING, Any
 
-from omniduct.databases import sqlalchemy_errors as errors
-from omniduct.databases.links import BufferedCursor, Link
-from omniduct.databases.loading import LoadedTables
 from omniduct.databases.results import Source
 from omniduct.databases.session.explaining import Explanation
+from omniduct.databases.sqlalchemy import errors
+from omniduct.databases.sqlalchemy.links import BufferedCursor, Link
+from omniduct.databases.sqlalchemy.loading import LoadedTables
 from omniduct.errors import DuctArgumentError
 
 if TYPE_CHECKING:
@@ -101,7 +101,9 @@ class SQLAlchemyClient(LoadedTables):
         coarse = self._facts.tick > 1 and isinstance(value, (datetime.datetime, datetime.time))
         if not coarse or value.tzinfo is not None:
             return value
-        from omniduct.databases.storing import time_as_text  # its driver would cut it short, and silently
+        from omniduct.databases.sqlalchemy.storing import (
+            time_as_text,  # its driver would cut it short, and silently
+        )
 
         return time_as_text(value, self._dialect, self.name)
 
@@ -112,7 +114,7 @@ class SQLAlchemyClient(LoadedTables):
 
     def _column_types(self, cursor: Any) -> list[pa.DataType | None]:
         """The Arrow types of a result's columns, as far as the driver says them."""
-        from omniduct.databases.driver_types import by_description
+        from omniduct.databases.sqlalchemy.driver_types import by_description
 
         return by_description(cursor.description, self._dialect)
 
@@ -235,11 +237,11 @@ def _class_for(dialect: object, url: object) -> type[Any]:
     """The class that knows more of a dialect than SQLAlchemy does."""
     named = str(dialect or url or "").partition(":")[0].partition("+")[0]
     if named in ("mysql", "mariadb"):
-        from omniduct.databases.mysql import MySQLClient
+        from omniduct.databases.sqlalchemy.mysql import MySQLClient
 
         return MySQLClient
     if named == "sqlite":
-        from omniduct.databases.sqlite import SQLiteClient
+        from omniduct.databases.sqlalchemy.sqlite import SQLiteClient
 
         return SQLiteClient
     return SQLAlchemyClient

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from omniduct.core.arguments import did_you_mean
 from omniduct.databases.arrow.incoming import arrow_of
 from omniduct.databases.filling import IfExists, taken
-from omniduct.databases.making import Columns, MadeTables
 from omniduct.databases.namespaces import ParsedNamespaces
 from omniduct.databases.session.running import check_wanted
+from omniduct.databases.sqlalchemy.making import Columns, MadeTables
 from omniduct.databases.statements import Statement
 from omniduct.errors import DuctStatementError
 
@@ -34,7 +34,7 @@ class LoadedTables(MadeTables):
     def _dataframe_to_table(
         self, df: Any, table: ParsedNamespaces, if_exists: IfExists, **kwargs: Any
     ) -> None:
-        from omniduct.databases.storing import storable
+        from omniduct.databases.sqlalchemy.storing import storable
 
         self._check_options(kwargs)
         frame = storable(arrow_of(df, self.name), self._dialect, self.name)
@@ -156,7 +156,7 @@ class LoadedTables(MadeTables):
 
 
 def _columns(frame: pa.Table) -> Columns:
-    from omniduct.databases.storing import type_of
+    from omniduct.databases.sqlalchemy.storing import type_of
 
     return [(field.name, type_of(field.type)) for field in frame.schema]
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from omniduct.databases import sqlalchemy_errors
 from omniduct.databases.session.explaining import Explanation, place_of
-from omniduct.databases.sqlalchemy_errors import parts, said
+from omniduct.databases.sqlalchemy import errors as sqlalchemy_errors
+from omniduct.databases.sqlalchemy.errors import parts, said
 from omniduct.errors import (
     DuctAuthenticationError,
     DuctConnectionError,

@@ -8,13 +8,13 @@ import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from omniduct.databases import mysql_errors, mysql_loading, mysql_types
 from omniduct.databases.base import DatabaseClient
-from omniduct.databases.links import Link
 from omniduct.databases.namespaces import ParsedNamespaces
 from omniduct.databases.session.explaining import Explanation, near
-from omniduct.databases.sqlalchemy import SQLAlchemyClient
-from omniduct.databases.sqlalchemy_errors import driver_error, is_lost, parts
+from omniduct.databases.sqlalchemy import mysql_errors, mysql_loading, mysql_types
+from omniduct.databases.sqlalchemy.client import SQLAlchemyClient
+from omniduct.databases.sqlalchemy.errors import driver_error, is_lost, parts
+from omniduct.databases.sqlalchemy.links import Link
 from omniduct.databases.statements import Statement
 from omniduct.errors import DuctError, DuctStatementError
 

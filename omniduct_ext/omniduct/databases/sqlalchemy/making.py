@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from omniduct.databases.filling import IfExists
 from omniduct.databases.namespaces import ParsedNamespaces
-from omniduct.databases.reflection import ReflectedTables
+from omniduct.databases.sqlalchemy.reflection import ReflectedTables
 from omniduct.databases.statements import Statement
 from omniduct.errors import DuctStatementError
 
@@ -61,7 +61,7 @@ class MadeTables(ReflectedTables):
         return self._run([*prepared[:-1], last], self._columns_of_result, options)
 
     def _columns_of_result(self, cursor: Any) -> Columns:
-        from omniduct.databases.storing import type_of_column
+        from omniduct.databases.sqlalchemy.storing import type_of_column
 
         return [
             (str(column[0]), type_of_column(kind, column[2]))
@@ -78,7 +78,7 @@ class MadeTables(ReflectedTables):
             raise
 
     def _create(self, table: ParsedNamespaces, columns: Columns) -> None:
-        from omniduct.databases.storing import create_statement
+        from omniduct.databases.sqlalchemy.storing import create_statement
 
         self.connect()
         assert self._link is not None

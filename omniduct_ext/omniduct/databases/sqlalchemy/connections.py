@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from omniduct.core import cleanup
 from omniduct.core.sockets import Wire, connected
 from omniduct.credentials import without_password
-from omniduct.databases import sqlalchemy_errors as errors
 from omniduct.databases.base import DatabaseClient
-from omniduct.databases.dialects import DIALECTS, PLACEHOLDERS, Address, Dialect, near_dialects
-from omniduct.databases.links import Link
+from omniduct.databases.sqlalchemy import errors
+from omniduct.databases.sqlalchemy.dialects import DIALECTS, PLACEHOLDERS, Address, Dialect, near_dialects
+from omniduct.databases.sqlalchemy.links import Link
 from omniduct.errors import DuctArgumentError, DuctConfigError, DuctDriverMissing, DuctError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from omniduct.databases.arrow.text import text_column, text_of
 from omniduct.databases.arrow.values import pylist
-from omniduct.databases.dialects import DIALECTS, Dialect
+from omniduct.databases.sqlalchemy.dialects import DIALECTS, Dialect
 from omniduct.errors import DuctStatementError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from omniduct.databases.driver_types import decimal_type
+from omniduct.databases.sqlalchemy.driver_types import decimal_type
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from omniduct.databases.namespaces import ParsedNamespaces
-from omniduct.databases.sqlalchemy_connections import SQLAlchemyConnections
+from omniduct.databases.sqlalchemy.connections import SQLAlchemyConnections
 from omniduct.errors import DuctConfigError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, quote
 from omniduct.databases.arrow.text import text_of
 from omniduct.databases.base import DatabaseClient
 from omniduct.databases.namespaces import ParsedNamespaces
-from omniduct.databases.sqlalchemy import SQLAlchemyClient
+from omniduct.databases.sqlalchemy.client import SQLAlchemyClient
 from omniduct.errors import DuctConfigError, DuctConnectionError
 
 if TYPE_CHECKING:
