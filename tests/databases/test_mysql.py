@@ -8,6 +8,7 @@ import resource
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
@@ -473,3 +474,40 @@ def test_an_interrupt_ends_a_statement_on_a_link_that_is_frozen(own_mariadb: Mar
         proxy.thaw()
         assert db.query("SELECT 1 AS x", format="tuple") == [(1,)]
         db.disconnect()
+
+
+def test_a_refused_login_is_an_answer_all_the_same(mariadb_server: MariaDB) -> None:
+    mariadb_server.admin("CREATE USER single@'%' IDENTIFIED BY 'x' WITH MAX_USER_CONNECTIONS 1")
+    mariadb_server.admin(f"GRANT ALL ON {mariadb_server.database}.* TO single@'%'")
+    duct = reached(mariadb_server, username="single", password="x", answer_timeout=0.9)
+    assert len(duct.query("SELECT SLEEP(2.5)", format="tuple")) == 1
+    duct.disconnect()
+    mariadb_server.admin("DROP USER single@'%'")
+
+
+def test_what_would_commit_a_transaction_is_refused_within_one(db: MySQLClient) -> None:
+    db.execute("CREATE TABLE kept (x INT)")
+    said = "commit an open transaction before a statement like CREATE"
+    with pytest.raises(DuctStatementError, match=said), db.transaction():
+        db.execute("INSERT INTO kept VALUES (1)")
+        db.execute("CREATE TEMPORARY TABLE fine (x INT)")
+        db.execute("CREATE TABLE other (x INT)")
+    assert db.query("SELECT x FROM kept", format="tuple") == []
+    assert not db.table_exists("other")
+    db.execute("DROP TABLE kept")
+
+
+def test_what_lasted_as_long_as_a_lost_session_is_told_of_once(mariadb_server: MariaDB) -> None:
+    duct = reached(mariadb_server)
+    duct.execute("CREATE TEMPORARY TABLE mine (x INT)")
+    ((number,),) = duct.query("SELECT connection_id()", format="tuple")
+    mariadb_server.admin(f"KILL {number}")
+    with pytest.warns(DuctWarning, match="what was set in the session, and its temporary tables, are gone"):
+        assert duct.query("SELECT 1 AS x", format="tuple") == [(1,)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert duct.query("SELECT 1 AS x", format="tuple") == [(1,)]
+        duct.execute("SET @x = 1")
+        duct.disconnect()
+        assert duct.query("SELECT 1 AS x", format="tuple") == [(1,)]
+    duct.disconnect()

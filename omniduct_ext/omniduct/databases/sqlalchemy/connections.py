@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from typing import TYPE_CHECKING, Any
 
 from omniduct.core import cleanup
@@ -296,8 +297,14 @@ class SQLAlchemyConnections(DatabaseClient):
         return link is not None and link.is_cut()
 
     def _is_answering(self, timeout: float) -> bool:
+        """Whether the service answers a login; a refusal, as of one login too many, is an answer as well."""
         assert self._engine is not None
-        dialect, own = self._engine.dialect, self._login(timeout)
+        dialect, began = self._engine.dialect, time.monotonic()
+        try:
+            own = self._login(timeout)
+        except Exception as error:
+            in_time = time.monotonic() - began < 0.9 * timeout
+            return in_time and not errors.is_lost(dialect, errors.driver_error(error))
         try:
             return bool(dialect.do_ping(own))
         finally:
