@@ -545,3 +545,15 @@ def test_a_copy_has_the_templates_but_not_the_connection(db: DuckDBClient) -> No
 def test_a_registry_makes_it_from_configuration() -> None:
     registry = DuctRegistry({"databases": {"db": {"protocol": "duckdb", "config": {"threads": 1}}}})
     assert registry["db"].query("SELECT current_setting('threads')", format="tuple") == [(1,)]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("file", "format"), [("rows.parquet", "csv"), ("rows.csv", "parquet")])
+def test_a_file_whose_name_says_another_format_is_refused(
+    db: DuckDBClient, tmp_path: Path, file: str, format: str
+) -> None:
+    ending = file.partition(".")[2]
+    with pytest.raises(
+        DuctConfigError, match=f"says {ending}, and the format is '{format}': say format='{ending}'"
+    ):
+        db.stream_to_file("SELECT 1", tmp_path / file, format=format)
+    assert list(tmp_path.iterdir()) == []

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import json
+import os
+import subprocess
+import sys
 import traceback
 import uuid
 from collections.abc import Iterator
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from tests.services.interrupts import wait_until
+from tests.services.interrupts import interrupted, wait_until
 from tests.services.postgresql import PostgreSQL
 from tests.services.proxy import Proxy
 
@@ -550,3 +555,48 @@ def test_no_frame_of_a_failed_login_has_the_password(
     assert "s3ntinel" not in shown
     duct.disconnect()
     postgresql_server.admin("DROP ROLE moved")
+
+
+# Cancelled, it goes on: what only a second interrupt leaves behind.
+STUBBORN = "DO $$ BEGIN LOOP BEGIN PERFORM pg_sleep(0.1); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$"
+
+
+def child_leaves_a_transaction_behind(arguments: dict[str, Any]) -> None:
+    pg = PostgreSQLClient(**arguments)
+    pg.execute("CREATE TABLE left_behind (x int)")
+    pg.execute("BEGIN; INSERT INTO left_behind VALUES (1)")
+    interrupted(lambda: pg.execute(STUBBORN, template=False), 0.3, 0.4, 1.2)
+    for _ in range(2):
+        try:
+            pg.execute("INSERT INTO left_behind VALUES (2)")
+            break
+        except DuctStatementError as error:
+            print(error, flush=True)
+    print(pg.query("SELECT x FROM left_behind", format="tuple"), flush=True)
+    os._exit(0)
+
+
+def test_a_transaction_that_was_left_behind_with_its_session_is_not_gone_on_with(
+    postgresql_server: PostgreSQL,
+) -> None:
+    server = postgresql_server
+    arguments = {"name": "pg", "host": server.host, "port": server.port, "username": server.user}
+    arguments |= {"password": server.password, "database": server.database}
+    program = (
+        "import json, sys; from tests.databases import test_postgresql as module; "
+        "module.child_leaves_a_transaction_behind(json.loads(sys.argv[1]))"
+    )
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "PYTHONPATH": f"{root / 'omniduct_ext'}{os.pathsep}{root}"}
+    command = [sys.executable, "-W", "ignore", "-c", program, json.dumps(arguments)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    lines = done.stdout.splitlines()
+    assert "with it the transaction that was open" in lines[0], done.stderr
+    assert lines[1] == "[(2,)]"
+    server.admin(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE query LIKE '%query_canceled%' AND pid <> pg_backend_pid()"
+    )
+    duct = client(server)
+    duct.table_drop("left_behind")
+    duct.disconnect()

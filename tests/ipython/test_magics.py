@@ -478,3 +478,9 @@ def test_a_cell_says_how_many_rows_it_has_changed(shell: Shell, cell: str, said:
     shell.run("%%db\nCREATE TABLE counted AS SELECT 1 AS x")
     ran = shell.run(f"%%db\n{cell}")
     assert [line for line in ran.stdout.splitlines() if "changed" in line] == ([said] if said else [])
+
+
+def test_the_tables_are_listed(shell: Shell) -> None:
+    shell.run("%db CREATE TABLE trips (i INT)")
+    assert shell.value("%db.tables")["table_name"].tolist() == ["trips"]
+    assert shell.value("%db.tables main")["table_name"].tolist() == ["trips"]

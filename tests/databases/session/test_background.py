@@ -393,3 +393,21 @@ def test_postgresql_runs_and_cancels_in_the_background(postgresql_server: Postgr
     wait_until(lambda: server.running("pg_sleep") == [], 2)
     wait_until(lambda: server.connections(server.user) == 0, 2)
     nothing_is_left()
+
+
+def test_what_belongs_to_the_result_is_said_to_be_there(db: DuckDBClient) -> None:
+    handle = db.query("SELECT 1 AS x", background=True)
+    with pytest.raises(AttributeError, match=r"wait for its result, as in .result\(\).head"):
+        handle.head()
+    assert not hasattr(handle, "_repr_html_")
+    assert handle.result().head().x.tolist() == [1]
+
+
+def test_a_result_that_has_not_come_in_time_is_a_timeout_in_one_sentence(db: DuckDBClient) -> None:
+    handle = db.query(SLOW, background=True)
+    with pytest.raises(
+        TimeoutError, match="db: the statement has not ended within 0.1 s; it goes on"
+    ) as raised:
+        handle.result(timeout=0.1)
+    assert isinstance(raised.value, DuctError)
+    handle.cancel()
