@@ -558,7 +558,11 @@ def test_no_frame_of_a_failed_login_has_the_password(
 
 
 # Cancelled, it goes on: what only a second interrupt leaves behind.
-STUBBORN = "DO $$ BEGIN LOOP BEGIN PERFORM pg_sleep(0.1); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$"
+STUBBORN = """
+    DO $$ BEGIN LOOP
+        BEGIN PERFORM pg_sleep(0.1); EXCEPTION WHEN query_canceled THEN NULL; END;
+    END LOOP; END $$
+"""
 
 
 def child_leaves_a_transaction_behind(arguments: dict[str, Any]) -> None:
