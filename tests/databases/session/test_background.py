@@ -406,7 +406,7 @@ def test_what_belongs_to_the_result_is_said_to_be_there(db: DuckDBClient) -> Non
 def test_a_result_that_has_not_come_in_time_is_a_timeout_in_one_sentence(db: DuckDBClient) -> None:
     handle = db.query(SLOW, background=True)
     with pytest.raises(
-        TimeoutError, match="db: the statement has not ended within 0.1 s; it goes on"
+        TimeoutError, match=r"db: the statement has not ended within 0\.1 s; it goes on"
     ) as raised:
         handle.result(timeout=0.1)
     assert isinstance(raised.value, DuctError)
