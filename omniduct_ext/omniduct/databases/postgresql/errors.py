@@ -77,7 +77,7 @@ def of_statement(error: Exception, statement: str) -> Explanation:
     if _CUT.search(said) or (state.startswith(_SHUTDOWN) and "terminat" in said):
         return Explanation(
             "the connection was lost while the statement ran, so it may or may not have taken effect "
-            f"({said}). The next statement connects anew",
+            f"({_short(said)}). The next statement connects anew",
             kind=DuctConnectionError,
         )
     notes = [details.get(key) for key in (b"PG_DIAG_MESSAGE_DETAIL", b"PG_DIAG_MESSAGE_HINT")]
@@ -91,6 +91,12 @@ def of_statement(error: Exception, statement: str) -> Explanation:
         column=(column[1] or column[2]) if column and not hinted else None,
         kind=DuctStatementError,
     )
+
+
+def _short(said: str) -> str:
+    """What libpq says of a lost connection, without what the driver did and what it guesses."""
+    said = re.sub(r"^(?:Failed to \w+ query: |could not begin COPY: |PQ\w+\(\) failed: )+", "", said)
+    return said.partition(" This probably means")[0]
 
 
 def _text(value: Any) -> str:
