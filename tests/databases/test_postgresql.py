@@ -565,6 +565,20 @@ STUBBORN = """
 """
 
 
+def in_a_child(server: PostgreSQL, function: str) -> subprocess.CompletedProcess[str]:
+    """Call a function of this file with the arguments of a duct, in a process of its own."""
+    arguments = {"name": "pg", "host": server.host, "port": server.port, "username": server.user}
+    arguments |= {"password": server.password, "database": server.database}
+    program = (
+        "import json, sys; from tests.databases import test_postgresql as module; "
+        f"module.{function}(json.loads(sys.argv[1]))"
+    )
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "PYTHONPATH": f"{root / 'omniduct_ext'}{os.pathsep}{root}"}
+    command = [sys.executable, "-W", "ignore", "-c", program, json.dumps(arguments)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+
+
 def child_leaves_a_transaction_behind(arguments: dict[str, Any]) -> None:
     pg = PostgreSQLClient(**arguments)
     pg.execute("CREATE TABLE left_behind (x int)")
@@ -584,16 +598,7 @@ def test_a_transaction_that_was_left_behind_with_its_session_is_not_gone_on_with
     postgresql_server: PostgreSQL,
 ) -> None:
     server = postgresql_server
-    arguments = {"name": "pg", "host": server.host, "port": server.port, "username": server.user}
-    arguments |= {"password": server.password, "database": server.database}
-    program = (
-        "import json, sys; from tests.databases import test_postgresql as module; "
-        "module.child_leaves_a_transaction_behind(json.loads(sys.argv[1]))"
-    )
-    root = Path(__file__).resolve().parents[2]
-    environment = {**os.environ, "PYTHONPATH": f"{root / 'omniduct_ext'}{os.pathsep}{root}"}
-    command = [sys.executable, "-W", "ignore", "-c", program, json.dumps(arguments)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    done = in_a_child(server, "child_leaves_a_transaction_behind")
     lines = done.stdout.splitlines()
     assert "with it the transaction that was open" in lines[0], done.stderr
     assert lines[1] == "[(2,)]"
@@ -604,3 +609,24 @@ def test_a_transaction_that_was_left_behind_with_its_session_is_not_gone_on_with
     duct = client(server)
     duct.table_drop("left_behind")
     duct.disconnect()
+
+
+def child_works_in_the_main_thread(arguments: dict[str, Any]) -> None:
+    from adbc_driver_manager import _lib
+
+    for _ in range(3):
+        pg = PostgreSQLClient(**arguments, session_properties={"work_mem": "2MB"})
+        pg.query("SELECT 1", session_properties={"work_mem": "3MB"})
+        sum(1 for _ in pg.stream("SELECT generate_series(1, 10)"))
+        pg.dataframe_to_table(pa.table({"x": [1]}), "main_thread", "replace")
+        with pg.transaction():
+            pg.execute("SELECT {{ x | bind }}", context={"x": "a"})
+        pg.is_connected()
+        pg.disconnect()
+    print(_lib._init_blocking_call.cache_info().currsize)
+
+
+def test_the_drivers_own_handler_of_signals_is_never_installed(postgresql_server: PostgreSQL) -> None:
+    """It would lose an interrupt that comes while a call lasts, and may stay."""
+    done = in_a_child(postgresql_server, "child_works_in_the_main_thread")
+    assert done.stdout.split() == ["0"], done.stderr

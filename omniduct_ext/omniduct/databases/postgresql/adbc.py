@@ -5,17 +5,32 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from omniduct.core import sockets
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Link"]
+__all__ = ["Link", "aside"]
+
+_Result = TypeVar("_Result")
 
 _CANCEL_WAITS = 0.5  # seconds: a driver's cancel asks the service, which may be silent
 _CLOSE_WAITS = 1.0  # seconds that a severed call has to end
+
+
+def aside(function: Callable[[], _Result]) -> _Result:
+    """Call what calls the driver, never in the main thread.
+
+    There the driver takes SIGINT for its own while a call lasts, and an interrupt may be lost with it; its
+    handler may even stay.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return function()
+    with ThreadPoolExecutor(1, "omniduct calls a driver") as pool:
+        return pool.submit(function).result()
 
 
 class Link:
@@ -69,11 +84,10 @@ class Link:
     def read(self, reader: pa.RecordBatchReader) -> Any:
         """The next batch of the open result; None after the last."""
         with self._busy:
-            try:
-                return reader.read_next_batch()
-            except StopIteration:
+            batch = aside(lambda: next(reader, None))
+            if batch is None:
                 self._unread = False
-                return None
+            return batch
 
     def begin_reading(self) -> pa.RecordBatchReader:
         """The result of the statement that was executed on the cursor."""
@@ -84,7 +98,7 @@ class Link:
     def call(self, function: Callable[[], Any]) -> Any:
         """Call the driver."""
         with self._busy:
-            return function()
+            return aside(function)
 
     def option(self, name: str) -> str:
         """What the driver knows of the connection."""

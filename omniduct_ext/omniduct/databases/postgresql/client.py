@@ -14,6 +14,7 @@ from omniduct.credentials import without_password
 from omniduct.databases.arrow.cursors import ArrowCursor
 from omniduct.databases.base import DatabaseClient
 from omniduct.databases.postgresql import errors
+from omniduct.databases.postgresql.adbc import aside
 from omniduct.databases.postgresql.results import Answer, PostgreSQLLink
 from omniduct.databases.postgresql.tables import PostgreSQLTables
 from omniduct.databases.results import Source
@@ -24,6 +25,7 @@ __all__ = ["PostgreSQLClient"]
 
 _COPY = re.compile(r"\s*COPY\b.*\b(FROM\s+STDIN|TO\s+STDOUT)\b", re.IGNORECASE | re.DOTALL)
 _MAINTENANCE = "postgres"  # the database that every server has
+_DATABASES = "SELECT datname FROM pg_database WHERE datallowconn"
 _WANTS_TLS = struct.pack(
     "!ii", 8, 80877103
 )  # SSLRequest, see "Message Formats" in PostgreSQL's documentation
@@ -99,8 +101,8 @@ class PostgreSQLClient(PostgreSQLTables, DatabaseClient):
     def _new_link(self, timeout: float | None = None) -> PostgreSQLLink:
         link = self._linked(self.database, timeout or self.CONNECT_TIMEOUT)
         try:
-            link.command("SET extra_float_digits = 1")  # the text of a float within an array is all of it
-            self._apply(self.session_properties, link)
+            if self.session_properties:
+                aside(lambda: self._apply(self.session_properties, link))
         except BaseException as error:
             link.close()
             if not isinstance(error, Exception) or isinstance(error, DuctError):
@@ -140,7 +142,7 @@ class PostgreSQLClient(PostgreSQLTables, DatabaseClient):
         except DuctError:
             return ""
         try:
-            rows = link.run("SELECT datname FROM pg_database WHERE datallowconn").table().to_pylist()
+            rows = aside(lambda: link.run(_DATABASES).table().to_pylist())
         finally:
             link.close()
         names = [row["datname"] for row in rows if not row["datname"].startswith("template")]
@@ -168,7 +170,7 @@ class PostgreSQLClient(PostgreSQLTables, DatabaseClient):
         link = self._link
         if link is None:
             return False
-        link.command("SELECT 1")
+        aside(lambda: link.command("SELECT 1"))
         return True
 
     def _disconnect(self) -> None:
