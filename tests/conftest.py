@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -60,7 +61,14 @@ def move_into_own_home(config: pytest.Config) -> None:
         patch.setenv(f"JUPYTER_{kind}", f"{folder}/jupyter/{kind.lower()}")
 
 
+def hear_interrupts() -> None:
+    """Take SIGINT as it comes, also where the tests were started in the background, and so deaf to it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    hear_interrupts()
     move_into_own_home(config)
     file = config.rootpath / "build" / "contract.md"
     config.pluginmanager.register(ContractTable(file), "omniduct-contract-table")
