@@ -502,6 +502,7 @@ def test_what_lasted_as_long_as_a_lost_session_is_told_of_once(mariadb_server: M
     duct.execute("CREATE TEMPORARY TABLE mine (x INT)")
     ((number,),) = duct.query("SELECT connection_id()", format="tuple")
     mariadb_server.admin(f"KILL {number}")
+    wait_until(lambda: mariadb_server.connections(mariadb_server.user) == 0)
     with pytest.warns(DuctWarning, match="what was set in the session, and its temporary tables, are gone"):
         assert duct.query("SELECT 1 AS x", format="tuple") == [(1,)]
     with warnings.catch_warnings():

@@ -530,6 +530,8 @@ def test_a_transaction_that_was_typed_is_noted_however_it_is_written(
     ((number,),) = pg.query("SELECT pg_backend_pid()", format="tuple")
     pg.execute(begin, template=False)
     postgresql_server.admin(f"SELECT pg_terminate_backend({number})")
+    there = f"SELECT 1 FROM pg_stat_activity WHERE pid = {number}"
+    wait_until(lambda: not postgresql_server.admin(there))
     with pytest.raises(DuctStatementError, match="with it the transaction that was open"):
         pg.execute("SELECT 1")
 
