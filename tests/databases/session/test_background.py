@@ -251,7 +251,7 @@ def test_without_a_sibling_it_takes_its_turn_on_the_session(single: OneConnectio
     wait_until(lambda: first._work.running.began)
     second = single.query("SELECT 2", format="tuple", background=True)
     assert "waiting" in repr(second)
-    assert single.status.running == 2
+    wait_until(lambda: single.status.running == 2)
     assert second.cancel() and "had not begun" in str(second.exception())
     assert first.running()  # the other one's cancel did not strike it
     third = single.query("SELECT 3", format="tuple", background=True)
