@@ -89,11 +89,7 @@ class Case:
         """A duct of the server's plain user."""
         own = {
             "name": "db",
-            "host": self.server.host,
-            "port": self.server.port,
-            "username": self.server.user,
-            "password": self.server.password,
-            "database": self.server.database,
+            **self.server.login,
         }
         duct = Duct.for_protocol(self.dialect.protocol)(**{**own, **arguments})
         assert isinstance(duct, DatabaseClient)
@@ -368,11 +364,7 @@ def test_200_interrupts_at_random_moments_end_the_statement_on_the_server_and_no
     server = case.server
     arguments = {
         "name": "db",
-        "host": server.host,
-        "port": server.port,
-        "username": server.user,
-        "password": server.password,
-        "database": server.database,
+        **server.login,
     }
     program = (
         "import json, sys; from tests.databases.test_faults import child_interrupts; "

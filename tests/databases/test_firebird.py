@@ -23,11 +23,7 @@ def arguments(server: Firebird) -> dict[str, Any]:
     return {
         "protocol": "firebird",
         "name": "fb",
-        "host": server.host,
-        "port": server.port,
-        "username": server.user,
-        "password": server.password,
-        "database": server.database,
+        **server.login,
     }
 
 

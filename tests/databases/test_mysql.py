@@ -42,11 +42,7 @@ def reached(server: MariaDB, **arguments: Any) -> MySQLClient:
     given: dict[str, Any] = {
         "protocol": "mariadb",
         "name": "db",
-        "host": server.host,
-        "port": server.port,
-        "username": server.user,
-        "password": server.password,
-        "database": server.database,
+        **server.login,
     }
     return MySQLClient(**{**given, **arguments})
 

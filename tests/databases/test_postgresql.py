@@ -36,11 +36,7 @@ D = decimal.Decimal
 def client(server: PostgreSQL, **arguments: Any) -> PostgreSQLClient:
     own: dict[str, Any] = {
         "name": "pg",
-        "host": server.host,
-        "port": server.port,
-        "username": server.user,
-        "password": server.password,
-        "database": server.database,
+        **server.login,
     }
     return PostgreSQLClient(**{**own, **arguments})
 
@@ -569,8 +565,7 @@ STUBBORN = """
 
 def in_a_child(server: PostgreSQL, function: str) -> subprocess.CompletedProcess[str]:
     """Call a function of this file with the arguments of a duct, in a process of its own."""
-    arguments = {"name": "pg", "host": server.host, "port": server.port, "username": server.user}
-    arguments |= {"password": server.password, "database": server.database}
+    arguments = {"name": "pg", **server.login}
     program = (
         "import json, sys; from tests.databases import test_postgresql as module; "
         f"module.{function}(json.loads(sys.argv[1]))"

@@ -38,11 +38,7 @@ def through_sqlalchemy(server: PostgreSQL, **arguments: Any) -> SQLAlchemyClient
         "dialect": "postgresql",
         "driver": "psycopg",
         "name": "pg",
-        "host": server.host,
-        "port": server.port,
-        "username": server.user,
-        "password": server.password,
-        "database": server.database,
+        **server.login,
     }
     return SQLAlchemyClient(**{**given, **arguments})
 

@@ -67,11 +67,7 @@ def firebird(server: Server) -> Iterator[DatabaseClient]:
 def _served(client: Any, server: Server, **arguments: str) -> Iterator[DatabaseClient]:
     duct = client(
         name=NAME,
-        host=server.host,
-        port=server.port,
-        username=server.user,
-        password=server.password,
-        database=server.database,
+        **server.login,
         **arguments,
     )
     yield duct

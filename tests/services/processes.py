@@ -95,6 +95,17 @@ class Server(ABC):
         return self._port.number
 
     @property
+    def login(self) -> dict[str, Any]:
+        """What a duct of the plain user is made with."""
+        return {
+            "host": self.host,
+            "port": self.port,
+            "username": self.user,
+            "password": self.password,
+            "database": self.database,
+        }
+
+    @property
     def pid(self) -> int:
         """The process id of the server, of the first of its processes."""
         assert self._process is not None, "it does not run"

@@ -16,11 +16,12 @@ from omniduct.databases import statements
 from omniduct.databases.arrow.cursors import ArrowCursor
 from omniduct.databases.arrow.incoming import arrow_of
 from omniduct.databases.base import BATCH_ROWS, DatabaseClient
+from omniduct.databases.filling import new_name
 from omniduct.databases.namespaces import ParsedNamespaces
 from omniduct.databases.session.progress import Progress
 from omniduct.databases.session.running import shielded
 from omniduct.databases.statements import Statement, Tokenizer
-from omniduct.databases.tables import IfExists
+from omniduct.databases.tables import IfExists, literal
 from omniduct.errors import DuctConfigError
 
 if TYPE_CHECKING:
@@ -276,7 +277,7 @@ class DuckDBClient(DatabaseClient):
         self._check_options(kwargs)
         if type(df).__module__.partition(".")[0] == "pandas":
             df = arrow_of(df, self.name)  # DuckDB makes text of intervals, and of all it does not know
-        frame = f"omniduct_{os.urandom(6).hex()}"  # no table has this name, which would come first
+        frame = new_name()  # a table of that name would come first
         query = Statement(f"SELECT * FROM {frame}", ())
         self._fill([query], table, if_exists, {**kwargs, "frames": {frame: df}}, how=" BY NAME")
 
@@ -350,4 +351,4 @@ def _literal(value: object) -> str:
         return str(value).lower()
     if isinstance(value, (int, float)):
         return repr(value)
-    return "'" + str(value).replace("'", "''") + "'"
+    return literal(str(value))

@@ -15,7 +15,7 @@ from omniduct.errors import DuctStatementError
 if TYPE_CHECKING:
     from omniduct.databases.base import DatabaseClient
 
-__all__ = ["Filling", "IfExists", "taken"]
+__all__ = ["Filling", "IfExists", "new_name", "taken"]
 
 IfExists = Literal["fail", "replace", "append", "delete_rows"]
 
@@ -45,11 +45,23 @@ class Filling:
         exists = _own(self)._table_exists(table)
         if exists and if_exists == "fail":
             raise taken(_own(self).name, table)
-        if exists and if_exists == "delete_rows":
-            self._refill(prepared, table, options, how)
-        elif exists and if_exists == "append":
+        if exists and if_exists == "append":
             self._last(prepared, f"INSERT INTO {table}{how}", options)
-        elif not exists:
+        else:
+            self._fill_anew(prepared, table, if_exists if exists else "fail", options, how)
+
+    def _fill_anew(
+        self,
+        prepared: list[Statement],
+        table: ParsedNamespaces,
+        if_exists: IfExists,
+        options: dict[str, Any],
+        how: str,
+    ) -> None:
+        """Fill a table of which no row stays; "fail" stands for one that is not there."""
+        if if_exists == "delete_rows":
+            self._refill(prepared, table, options, how)
+        elif if_exists == "fail":
             self._last(prepared, f"CREATE TABLE {table} AS", options)
         elif self.CREATE_OR_REPLACE:
             self._last(prepared, f"CREATE OR REPLACE TABLE {table} AS", options)
@@ -78,7 +90,7 @@ class Filling:
         self, prepared: list[Statement], table: ParsedNamespaces, options: dict[str, Any], how: str
     ) -> None:
         """Replace the rows of a table by those of a query, which may read it: none is lost if it fails."""
-        stage = _own(self)._quote(_new_name())
+        stage = _own(self)._quote(new_name())
         self._last(prepared, f"CREATE TEMPORARY TABLE {stage} AS", options)
         try:
             with self._together():
@@ -106,7 +118,7 @@ class Filling:
         own = _own(self)
         levels = [*table.as_dict().values()][:-1]
         quoted = [own._quote(level) for level in levels if level is not None]
-        return own._parse_namespaces(own.NAMESPACE_SEPARATOR.join([*quoted, own._quote(_new_name())]))
+        return own._parse_namespaces(own.NAMESPACE_SEPARATOR.join([*quoted, own._quote(new_name())]))
 
 
 def taken(name: str, table: ParsedNamespaces) -> DuctStatementError:
@@ -117,7 +129,8 @@ def taken(name: str, table: ParsedNamespaces) -> DuctStatementError:
     )
 
 
-def _new_name() -> str:
+def new_name() -> str:
+    """A name that no table has."""
     return f"omniduct_{os.urandom(6).hex()}"
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "Untokenizable",
     "cleanup",
     "duckdb_tokenizer",
+    "first_word",
     "place",
     "shown",
     "split",
@@ -62,6 +63,19 @@ class Statement:
 _ROUTINES = frozenset("TRIGGER PROCEDURE FUNCTION PACKAGE EVENT".split())
 _ENDS_NO_BLOCK = frozenset("IF LOOP WHILE REPEAT FOR".split())
 _LEADING_WORDS = 8
+
+
+_FIRST_WORD = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/|\()*(\w*)", re.DOTALL)
+
+
+def first_word(statement: str) -> str:
+    r"""The word that a statement begins with, in capitals, behind comments and parentheses.
+
+    >>> first_word("-- all of it\n(select 1)")
+    'SELECT'
+    """
+    found = _FIRST_WORD.match(statement)
+    return found[1].upper() if found else ""
 
 
 def split(text: str, tokenize: Tokenizer) -> list[str]:

@@ -376,11 +376,7 @@ def test_postgresql_runs_and_cancels_in_the_background(postgresql_server: Postgr
     server = postgresql_server
     pg = PostgreSQLClient(
         name="pg",
-        host=server.host,
-        port=server.port,
-        username=server.user,
-        password=server.password,
-        database=server.database,
+        **server.login,
     )
     handles = [pg.query("SELECT pg_sleep(60)", background=True) for _ in range(3)]
     wait_until(lambda: len(server.running("pg_sleep")) == 3)

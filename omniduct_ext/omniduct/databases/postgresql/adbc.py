@@ -13,7 +13,7 @@ from omniduct.core import sockets
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Link", "aside"]
+__all__ = ["Link"]
 
 _Result = TypeVar("_Result")
 
@@ -21,7 +21,7 @@ _CANCEL_WAITS = 0.5  # seconds: a driver's cancel asks the service, which may be
 _CLOSE_WAITS = 1.0  # seconds that a severed call has to end
 
 
-def aside(function: Callable[[], _Result]) -> _Result:
+def _aside(function: Callable[[], _Result]) -> _Result:
     """Call what calls the driver, never in the main thread.
 
     There the driver takes SIGINT for its own while a call lasts, and an interrupt may be lost with it; its
@@ -84,7 +84,7 @@ class Link:
     def read(self, reader: pa.RecordBatchReader) -> Any:
         """The next batch of the open result; None after the last."""
         with self._busy:
-            batch = aside(lambda: next(reader, None))
+            batch = _aside(lambda: next(reader, None))
             if batch is None:
                 self._unread = False
             return batch
@@ -92,13 +92,13 @@ class Link:
     def begin_reading(self) -> pa.RecordBatchReader:
         """The result of the statement that was executed on the cursor."""
         self._unread = True
-        self._reader = self._cursor.fetch_record_batch()
+        self._reader = _aside(self._cursor.fetch_record_batch)
         return self._reader
 
     def call(self, function: Callable[[], Any]) -> Any:
         """Call the driver."""
         with self._busy:
-            return aside(function)
+            return _aside(function)
 
     def option(self, name: str) -> str:
         """What the driver knows of the connection."""

@@ -14,7 +14,6 @@ from omniduct.credentials import without_password
 from omniduct.databases.arrow.cursors import ArrowCursor
 from omniduct.databases.base import DatabaseClient
 from omniduct.databases.postgresql import errors
-from omniduct.databases.postgresql.adbc import aside
 from omniduct.databases.postgresql.results import Answer, PostgreSQLLink
 from omniduct.databases.postgresql.tables import PostgreSQLTables
 from omniduct.databases.results import Source
@@ -26,9 +25,8 @@ __all__ = ["PostgreSQLClient"]
 _COPY = re.compile(r"\s*COPY\b.*\b(FROM\s+STDIN|TO\s+STDOUT)\b", re.IGNORECASE | re.DOTALL)
 _MAINTENANCE = "postgres"  # the database that every server has
 _DATABASES = "SELECT datname FROM pg_database WHERE datallowconn"
-_WANTS_TLS = struct.pack(
-    "!ii", 8, 80877103
-)  # SSLRequest, see "Message Formats" in PostgreSQL's documentation
+# SSLRequest: see "Message Formats" in PostgreSQL's documentation.
+_WANTS_TLS = struct.pack("!ii", 8, 80877103)
 _KEEPALIVE = {  # seconds; the last in milliseconds: a cut link is noticed within 45 s
     "keepalives_idle": 15,
     "keepalives_interval": 10,
@@ -101,8 +99,7 @@ class PostgreSQLClient(PostgreSQLTables, DatabaseClient):
     def _new_link(self, timeout: float | None = None) -> PostgreSQLLink:
         link = self._linked(self.database, timeout or self.CONNECT_TIMEOUT)
         try:
-            if self.session_properties:
-                aside(lambda: self._apply(self.session_properties, link))
+            self._apply(self.session_properties, link)
         except BaseException as error:
             link.close()
             if not isinstance(error, Exception) or isinstance(error, DuctError):
@@ -142,7 +139,7 @@ class PostgreSQLClient(PostgreSQLTables, DatabaseClient):
         except DuctError:
             return ""
         try:
-            rows = aside(lambda: link.run(_DATABASES).table().to_pylist())
+            rows = link.run(_DATABASES).table().to_pylist()
         finally:
             link.close()
         names = [row["datname"] for row in rows if not row["datname"].startswith("template")]
@@ -170,7 +167,7 @@ class PostgreSQLClient(PostgreSQLTables, DatabaseClient):
         link = self._link
         if link is None:
             return False
-        aside(lambda: link.command("SELECT 1"))
+        link.command("SELECT 1")
         return True
 
     def _disconnect(self) -> None:
@@ -276,15 +273,6 @@ class PostgreSQLClient(PostgreSQLTables, DatabaseClient):
             link.status() == "intrans"
         )  # then it ends with the transaction, as one that was SET LOCAL does
         link.run(f"SELECT set_config($1, $2, {str(inside).lower()})", [name, text]).table()
-
-    def _begin(self) -> None:
-        self._on(None).command("BEGIN")
-
-    def _commit(self) -> None:
-        self._on(None).command("COMMIT")
-
-    def _rollback(self) -> None:
-        self._on(None).command("ROLLBACK")
 
     def _in_transaction(self) -> bool:
         return self._on(None).status() in ("intrans", "inerror")

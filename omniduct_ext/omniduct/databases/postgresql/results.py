@@ -8,13 +8,13 @@ one with such columns is wrapped.
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from omniduct.databases.arrow.cursors import Varying
 from omniduct.databases.postgresql.adbc import Link
 from omniduct.databases.postgresql.types import Column, columns_of, is_told
+from omniduct.databases.statements import first_word
 from omniduct.databases.tokens import Untokenizable, sqlglot_tokenizer
 from omniduct.errors import DuctStatementError
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "PostgreSQLLink"]
 
-_FIRST_WORD = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/|\()*(\w*)", re.DOTALL)
 _STATUS = "adbc.postgresql.transaction_status"
 _READS = frozenset({"SELECT", "WITH", "VALUES", "TABLE"})
 _WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
@@ -67,34 +66,35 @@ class PostgreSQLLink(Link):
         """The types of a query's columns as the server names them, for a driver that does not say them."""
         names = [f"c{number}" for number in range(count)]
         kinds = ", ".join(f"pg_typeof({name})::text" for name in names)
-        with contextlib.suppress(Exception), self._connection.cursor() as cursor:  # one that writes, say
-            cursor.execute(
-                f"SELECT {kinds} FROM (SELECT 1) one "
-                f"LEFT JOIN (\n{statement}\n) q({', '.join(names)}) ON false",
-                values,
-            )
-            return list(cursor.fetchone())
+        query = (
+            f"SELECT {kinds} FROM (SELECT 1) one LEFT JOIN (\n{statement}\n) q({', '.join(names)}) ON false"
+        )
+        with contextlib.suppress(Exception):  # one that writes, say
+            return self._one_row(query, values)
         return None
+
+    def _one_row(self, query: str, values: Any) -> list[Any]:
+        """Ask beside the cursor that a statement is about to run on."""
+
+        def ask() -> list[Any]:
+            with self._connection.cursor() as cursor:
+                cursor.execute(query, values)
+                return list(cursor.fetchone())
+
+        return list(self.call(ask))
 
     def name_of_type(self, oid: int) -> str:
         """A type as it is written in a statement."""
-        with self._connection.cursor() as cursor:  # beside the one that a statement is about to run on
-            cursor.execute("SELECT $1::oid::regtype::text", [oid])
-            return str(cursor.fetchone()[0])
+        return str(self._one_row("SELECT $1::oid::regtype::text", [oid])[0])
 
     def command(self, statement: str) -> None:
         """Run a statement that has no result to read."""
         self.run(statement).exhaust()
 
 
-def _first_word(statement: str) -> str:
-    found = _FIRST_WORD.match(statement)
-    return found[1].upper() if found else ""
-
-
 def _may_be_copied(statement: str) -> bool:
     """Whether a statement may give rows that the server can COPY."""
-    word = _first_word(statement)
+    word = first_word(statement)
     return word in _READS or (word in _WRITES and "RETURNING" in statement.upper())
 
 
@@ -116,7 +116,7 @@ _BEGINS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "VALUES", 
 
 def _parted(statement: str) -> tuple[str, str]:
     """The head of a wrapper, and what it wraps: a WITH that writes may only stand at the top."""
-    if _first_word(statement) == "WITH":
+    if first_word(statement) == "WITH":
         depth = 0
         with contextlib.suppress(Untokenizable):
             for token in sqlglot_tokenizer("postgres")(statement):

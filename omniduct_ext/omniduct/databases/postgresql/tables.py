@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, cast
 
 from omniduct.databases.arrow.incoming import arrow_of
-from omniduct.databases.filling import taken
+from omniduct.databases.filling import new_name, taken
 from omniduct.databases.namespaces import ParsedNamespaces
 from omniduct.databases.postgresql.ingest import Target, column_type, fitted, sendable
 from omniduct.databases.tables import IfExists, TableMethods, literal
@@ -168,7 +167,7 @@ class PostgreSQLTables(TableMethods):
         if direct is not None:
             self._ingest(direct, target)
             return
-        stage = own._parse_namespaces(own._quote(f"omniduct_{os.urandom(6).hex()}"))
+        stage = own._parse_namespaces(own._quote(new_name()))
         sent = sendable(rows)
         staged = self._created(sent, stage, "TEMPORARY ")
         self._ingest(cast("pa.Table", fitted(sent, staged, own.name)), staged)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from omniduct.core import failures
 from omniduct.databases.session.running import tell
+from omniduct.databases.statements import first_word
 from omniduct.errors import DuctError, DuctStatementError
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Transaction", "Transactions"]
 
-_FIRST_WORD = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*(\w*)", re.DOTALL)
 _TEMPORARY = re.compile(r"\s*CREATE\s+(?:OR\s+REPLACE\s+)?(?:LOCAL\s+)?TEMP", re.IGNORECASE)
 _LAST = frozenset({"SET", "USE", "PREPARE", "LISTEN", "DECLARE"})  # what they do lasts as long as the session
 _BEGINS = frozenset({"BEGIN", "START"})
@@ -25,9 +25,6 @@ _ENDS = frozenset({"COMMIT", "END", "ROLLBACK", "ABORT"})
 
 class Transactions:
     """Keeps count of the session's transaction; a part of `DatabaseClient`."""
-
-    LOSES_SESSION: ClassVar[bool] = True
-    """Whether what lasts as long as a session is gone with its connection."""
 
     name: str
     _life: Lifecycle
@@ -45,11 +42,10 @@ class Transactions:
         """Say, once, that a new session knows nothing of what was set or made in the former."""
         if self._stateful is not None and self._stateful != self._life.connections:
             self._stateful = None
-            if self.LOSES_SESSION:
-                tell(
-                    f"{self.name}: the connection had been lost and was made anew; what was set in the "
-                    "session, and its temporary tables, are gone"
-                )
+            tell(
+                f"{self.name}: the connection had been lost and was made anew; what was set in the "
+                "session, and its temporary tables, are gone"
+            )
 
     def transaction(self) -> Transaction:
         """A block whose statements are one transaction.
@@ -95,8 +91,7 @@ class Transactions:
 
     def _note_transaction(self, statement: str) -> None:
         """Note whether a statement that has run has begun or ended a transaction."""
-        found = _FIRST_WORD.match(statement)
-        word = found[1].upper() if found else ""
+        word = first_word(statement)
         if word in _LAST or (word == "CREATE" and _TEMPORARY.match(statement)):
             self._stateful = self._life.connections
         if word in _BEGINS or word in _ENDS:

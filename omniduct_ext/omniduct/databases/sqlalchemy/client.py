@@ -11,6 +11,7 @@ from omniduct.databases.session.explaining import Explanation
 from omniduct.databases.sqlalchemy import errors
 from omniduct.databases.sqlalchemy.links import BufferedCursor, Link
 from omniduct.databases.sqlalchemy.loading import LoadedTables
+from omniduct.databases.tables import literal
 from omniduct.errors import DuctArgumentError
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ class SQLAlchemyClient(LoadedTables):
             return "ON" if value else "OFF"
         if isinstance(value, (int, float)):
             return repr(value)
-        return "'" + str(value).replace("'", "''") + "'"
+        return literal(str(value))
 
     def _begin(self) -> None:
         link = self._on_link()

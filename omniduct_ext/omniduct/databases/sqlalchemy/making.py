@@ -27,24 +27,20 @@ class MadeTables(ReflectedTables):
     def _column_types(self, cursor: Any) -> list[pa.DataType | None]:
         raise NotImplementedError
 
-    def _fill(
+    def _fill_anew(
         self,
         prepared: list[Statement],
         table: ParsedNamespaces,
         if_exists: IfExists,
         options: dict[str, Any],
-        how: str = "",
+        how: str,
     ) -> None:
         if self._facts.makes_of_queries:
-            super()._fill(prepared, table, if_exists, options, how)
-            return
-        exists = if_exists != "fail" and self._table_exists(table)
-        if exists and if_exists == "append":
-            self._last(prepared, f"INSERT INTO {table}{how}", options)
+            super()._fill_anew(prepared, table, if_exists, options, how)
             return
         self._check_no_transaction()
         columns, last = self._described(prepared, options), prepared[-1:]
-        if not exists:
+        if if_exists == "fail":
             self._make(table, columns, lambda: self._last(last, f"INSERT INTO {table}", options))
             return
         stage = self._beside(table)
