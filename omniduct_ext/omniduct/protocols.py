@@ -34,16 +34,17 @@ BUILT_IN = {
     "mysql": "omniduct.databases.sqlalchemy.mysql:MySQLClient",
     "oracle": "omniduct.databases.sqlalchemy.client:SQLAlchemyClient",
     "postgresql": "omniduct.databases.postgresql.client:PostgreSQLClient",
+    "presto": "omniduct.databases.presto.client:PrestoClient",
     "snowflake": "omniduct.databases.sqlalchemy.client:SQLAlchemyClient",
     "sqlalchemy": "omniduct.databases.sqlalchemy.client:SQLAlchemyClient",
     "sqlite": "omniduct.databases.sqlalchemy.sqlite:SQLiteClient",
     "sybase": "omniduct.databases.sqlalchemy.client:SQLAlchemyClient",
+    "trino": "omniduct.databases.presto.client:TrinoClient",
 }
 """protocol -> "module:Class"; a new protocol is one line here."""
 
 NOT_YET = frozenset(
-    "druid exasol filesystem_cache hiveserver2 neo4j presto pyspark rest s3 ssh ssh_cli ssh_paramiko trino "
-    "webhdfs".split()
+    "druid exasol filesystem_cache hiveserver2 neo4j pyspark rest s3 ssh ssh_cli ssh_paramiko webhdfs".split()
 )
 """Protocols that configurations may name and this version does not speak."""
 

@@ -31,6 +31,8 @@ class DatabaseHooks:
     """What a protocol may replace; a part of `DatabaseClient`."""
 
     SUPPORTS_SESSION_PROPERTIES: ClassVar[bool] = False
+    SESSION_OUTLIVES_CONNECTION: ClassVar[bool] = False
+    """Whether what statements set is kept on this side, and so outlives the connection."""
 
     name: str
     protocol: str | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from omniduct.core import failures
 from omniduct.databases.session.running import tell
@@ -26,6 +26,7 @@ _ENDS = frozenset({"COMMIT", "END", "ROLLBACK", "ABORT"})
 class Transactions:
     """Keeps count of the session's transaction; a part of `DatabaseClient`."""
 
+    SESSION_OUTLIVES_CONNECTION: ClassVar[bool]
     name: str
     _life: Lifecycle
     _in_transaction: Any
@@ -92,7 +93,8 @@ class Transactions:
     def _note_transaction(self, statement: str) -> None:
         """Note whether a statement that has run has begun or ended a transaction."""
         word = first_word(statement)
-        if word in _LAST or (word == "CREATE" and _TEMPORARY.match(statement)):
+        lasts = word in _LAST or (word == "CREATE" and _TEMPORARY.match(statement))
+        if lasts and not self.SESSION_OUTLIVES_CONNECTION:
             self._stateful = self._life.connections
         if word in _BEGINS or word in _ENDS:
             self._begun = self._life.connections if self._in_transaction() else None

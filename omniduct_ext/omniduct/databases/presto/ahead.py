@@ -1,0 +1,71 @@
+"""Fetching ahead: while a page is read, the next is fetched in another thread."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from queue import Empty, Full, Queue
+from typing import TypeAlias
+
+from omniduct.databases.session.running import check_wanted
+
+__all__ = ["Ahead"]
+
+_Item: TypeAlias = bytes | BaseException | None  # None at the end
+
+_PAGES = 2  # held at most, beside the one that is read
+_LOOK = 0.1  # seconds between two looks whether anybody still wants them
+
+
+class Ahead:
+    """What an iterator gives, fetched by a thread of its own, a few items ahead.
+
+    Parameters
+    ----------
+    items : iterator of bytes
+        It is run in the thread, to its end or until `close`.
+    """
+
+    def __init__(self, items: Iterator[bytes]) -> None:
+        self._items: Queue[_Item] = Queue(_PAGES)
+        self._closed = threading.Event()
+        self._thread = threading.Thread(
+            target=_fill, args=(items, self._items, self._closed), name="omniduct fetches ahead", daemon=True
+        )
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[bytes]:
+        while (item := self._next()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def _next(self) -> _Item:
+        while True:
+            check_wanted()
+            with contextlib.suppress(Empty):
+                return self._items.get(timeout=_LOOK)
+
+    def close(self) -> None:
+        """End the thread; it takes the time that its request takes."""
+        self._closed.set()
+
+
+def _fill(items: Iterator[bytes], queue: Queue[_Item], closed: threading.Event) -> None:
+    """The thread."""
+    try:
+        for item in items:
+            _put(queue, item, closed)
+            if closed.is_set():
+                return
+        _put(queue, None, closed)
+    except BaseException as error:
+        _put(queue, error, closed)
+
+
+def _put(queue: Queue[_Item], item: _Item, closed: threading.Event) -> None:
+    while not closed.is_set():
+        with contextlib.suppress(Full):
+            queue.put(item, timeout=_LOOK)
+            return

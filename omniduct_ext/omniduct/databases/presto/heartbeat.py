@@ -1,0 +1,59 @@
+"""Keeps queries alive whose results somebody reads slowly: servers end those that nobody asks after.
+
+Trino and Presto do so after ``query.client.timeout``, five minutes unless it was set.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from omniduct.databases.presto.query import Query
+
+__all__ = ["EVERY", "watch_over"]
+
+logger = logging.getLogger("omniduct")
+
+EVERY = 30.0
+"""Seconds without a request after which a query is given one."""
+
+_queries: weakref.WeakSet[Query] = weakref.WeakSet()
+_lock = threading.Lock()
+_thread: threading.Thread | None = None
+
+
+def watch_over(query: Query) -> None:
+    """Keep a query alive as long as somebody holds it, and it has not ended."""
+    global _thread
+    with _lock:
+        _queries.add(query)
+        if _thread is None or not _thread.is_alive():  # none yet, or in a forked child
+            _thread = threading.Thread(target=_beat, name="omniduct keeps queries alive", daemon=True)
+            _thread.start()
+
+
+def _beat() -> None:
+    while _due():
+        time.sleep(EVERY / 10)
+
+
+def _due() -> bool:
+    """Give each query its due; whether any is left."""
+    global _thread
+    with _lock:
+        queries = [query for query in _queries if not query.is_over and not query.unwanted.is_set()]
+        if not queries:
+            _queries.clear()
+            _thread = None
+            return False
+    for query in queries:
+        if time.monotonic() - query.contact > EVERY:
+            try:
+                query.keep_alive()
+            except Exception:
+                logger.debug("keeping the query %s alive", query.id, exc_info=True)
+    return True

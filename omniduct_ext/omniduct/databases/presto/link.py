@@ -1,0 +1,311 @@
+"""A session with a coordinator: what this side knows of it, and the requests that its statements make."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from threading import Event
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from omniduct.databases.presto import errors
+from omniduct.databases.presto.query import Query
+from omniduct.databases.session.explaining import Explanation
+from omniduct.errors import DuctError, DuctStatementError
+
+if TYPE_CHECKING:
+    import requests
+    from trino.auth import Authentication
+    from trino.client import ClientSession, TrinoRequest, TrinoStatus
+
+    from omniduct.databases.presto.transport import Courier
+
+__all__ = ["NO_TRANSACTION", "Endpoint", "Link", "Refusal"]
+
+NO_TRANSACTION = "NONE"
+"""Instead of a transaction's id: that there is none, and that one may be begun."""
+
+_BUSY = (429, 503)  # the statement was not taken
+_BETWEEN = (502, 504)  # a gateway does not know whether it was
+_ATTEMPTS = 8
+_NO_QUERY = "20000101_000000_00000_aaaaa"
+
+
+class Endpoint(NamedTuple):
+    """Where a coordinator is, as it knows itself."""
+
+    scheme: str
+    host: str
+    port: int
+    connect_timeout: float
+    """Seconds."""
+    read_timeout: float | None
+
+
+class Refusal(Exception):
+    """The coordinator answered something else than the protocol's."""
+
+    def __init__(self, explanation: Explanation) -> None:
+        super().__init__(explanation.said)
+        self.explanation = explanation
+
+
+class _Answered:
+    """What `TrinoRequest.process` takes: a response of which the body holds no rows."""
+
+    ok = True
+    encoding = ""
+
+    def __init__(self, response: requests.Response, body: bytes) -> None:
+        self.status_code = response.status_code
+        self.headers = response.headers
+        self.text = str(body, "utf-8")
+
+
+class _Retrying:
+    """How `TrinoRequest` waits before it asks for a page again: not beyond the statement's cancellation."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def retry(self, function: Any, args: Any, kwargs: Any, error: Exception | None, attempt: int) -> None:
+        query = self._link.query
+        unwanted = Event() if query is None else query.unwanted
+        if self._link.is_closed or unwanted.wait(_pause(attempt)):
+            raise DuctStatementError(f"{self._link.name}: the statement was cancelled")
+
+
+def _pause(attempt: int) -> float:
+    """Seconds before the next attempt; eight take about ten seconds."""
+    return float(min(0.1 * 2 ** (attempt - 1), 2.0))
+
+
+class Link:
+    """A session, on which one statement runs at a time.
+
+    Parameters
+    ----------
+    name : str
+        Of the duct.
+    courier : Courier
+        What carries the requests; siblings share it.
+    auth : trino.auth.Authentication, optional
+        The login.
+    endpoint : Endpoint
+        Where to.
+    state : trino.client.ClientSession
+        Catalog, schema, session properties: the server keeps none of them.
+    refused : callable
+        Gives the error for a response that refuses the login; None for any other.
+    """
+
+    is_closed = False
+    query: Query | None = None
+
+    def __init__(
+        self,
+        name: str,
+        courier: Courier,
+        auth: Authentication | None,
+        endpoint: Endpoint,
+        state: ClientSession,
+        refused: Callable[[requests.Response], DuctError | None],
+    ) -> None:
+        self.name = name
+        self.state = state
+        self.host = endpoint.host
+        self.courier = courier
+        self._auth = auth
+        self._endpoint = endpoint
+        self._refused = refused
+        self._reader = self._request(_ATTEMPTS)
+        self._sender = self._request(1)
+        self._storage: TrinoRequest | None = None
+        self._has_heads = True
+
+    def _request(self, attempts: int) -> TrinoRequest:
+        from trino.client import TrinoRequest
+
+        at = self._endpoint
+        return TrinoRequest(
+            at.host,
+            at.port,
+            self.state,
+            http_session=cast("requests.Session", self.courier),
+            http_scheme=at.scheme,
+            auth=self._auth,
+            max_attempts=attempts,
+            request_timeout=cast("tuple[float, float]", (at.connect_timeout, at.read_timeout)),
+            handle_retry=_Retrying(self),
+        )
+
+    @property
+    def storage(self) -> TrinoRequest:
+        """What fetches segments from where they were put, to which the login is of no concern."""
+        if self._storage is None:
+            self._storage = cast("Any", self._reader).unauthenticated()
+        return self._storage
+
+    def sibling(self) -> Link:
+        """Another session, which begins as this one is now."""
+        state = copy.deepcopy(self.state)
+        state.transaction_id = NO_TRANSACTION
+        return Link(self.name, self.courier, self._auth, self._endpoint, state, self._refused)
+
+    # The coordinator
+
+    def info(self) -> Any:
+        """What the coordinator says of itself to anybody.
+
+        Raises
+        ------
+        Refusal
+            It is no coordinator.
+        """
+        response = self.courier.get(self._sender.get_url("/v1/info"), timeout=self._patience())
+        try:
+            said = response.json() if response.ok else None
+        except ValueError:
+            said = None
+        if not isinstance(said, dict) or "nodeVersion" not in said:
+            raise Refusal(errors.of_http(response.status_code, response.text, "", "connecting"))
+        return said
+
+    def _patience(self, timeout: float | None = None) -> tuple[float, float | None]:
+        at = self._endpoint
+        return (timeout or at.connect_timeout, timeout or at.connect_timeout)
+
+    def check_login(self, timeout: float | None = None) -> None:
+        """Ask for something that only who is logged in may ask for: a query that there is none of.
+
+        Raises
+        ------
+        DuctAuthenticationError
+            The login is refused.
+        """
+        url = self._sender.get_url(f"/v1/query/{_NO_QUERY}")
+        headers = self._sender.http_headers
+        response = self.courier.get(url, headers=headers, timeout=self._patience(timeout))
+        if response.status_code == 401:
+            self._check(response)
+
+    # Statements
+
+    def run(self, statement: str, headers: dict[str, str] | None = None, repeatable: bool = False) -> Query:
+        """Run one statement, until its columns are known or it has ended.
+
+        Parameters
+        ----------
+        headers : dict of str, optional
+            Further headers of the request that sends it.
+        repeatable : bool
+            Whether it does no harm if it runs twice.
+        """
+        if self.query is not None:
+            self.query.close()
+        query = self.query = Query(self, statement, headers, repeatable)
+        query.begin()
+        return query
+
+    def command(self, statement: str) -> None:
+        """Run a statement to its end, whatever it gives."""
+        for _ in self.run(statement).rows():
+            pass
+
+    def send(
+        self, statement: str, headers: dict[str, str] | None, repeatable: bool, unwanted: Event
+    ) -> requests.Response:
+        """Send a statement; once, unless it is repeatable, or has certainly not been taken."""
+        import requests
+
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                response = self._sender.post(statement, headers)
+                again = response.status_code in (_BUSY + _BETWEEN if repeatable else _BUSY)
+                if not again or attempt == _ATTEMPTS:
+                    return response
+            except (requests.ConnectionError, requests.Timeout) as error:
+                if not (repeatable or _never_arrived(error)) or attempt == _ATTEMPTS:
+                    raise
+            if unwanted.wait(_pause(attempt)):
+                raise DuctStatementError(f"{self.name}: the statement was cancelled")
+
+    def get(self, uri: str) -> requests.Response:
+        """Ask for a page; again, where the answer does not come."""
+        return self._reader.get(uri)
+
+    def process(self, response: requests.Response, body: bytes) -> TrinoStatus:
+        """What a response says; the session's state follows it.
+
+        Raises
+        ------
+        trino.exceptions.TrinoQueryError
+            The statement failed.
+        Refusal
+            It is no response of the protocol.
+        DuctAuthenticationError
+            The login is refused.
+        """
+        self._check(response)
+        status = self._reader.process(cast("requests.Response", _Answered(response, body)))
+        self._follow(response.headers)
+        return status
+
+    def _check(self, response: requests.Response) -> None:
+        if response.ok:
+            return
+        refused = self._refused(response)
+        if refused is not None:
+            raise refused
+        during = "reading" if self.query is not None and self.query.id else "sending"
+        raise Refusal(errors.of_http(response.status_code, response.text, "", during))
+
+    def _follow(self, headers: Any) -> None:
+        """Note what the driver's own session does not: transactions, and the path of functions."""
+        state = self.state
+        if "X-Trino-Started-Transaction-Id" in headers:
+            state.transaction_id = headers["X-Trino-Started-Transaction-Id"]
+        if "X-Trino-Clear-Transaction-Id" in headers:
+            state.transaction_id = NO_TRANSACTION
+        if "X-Trino-Set-Path" in headers:
+            state.headers["X-Trino-Path"] = headers["X-Trino-Set-Path"]
+
+    # From any thread
+
+    def delete(self, uri: str) -> None:
+        """Cancel what has this URI."""
+        self._sender.delete(uri)
+
+    def beat(self, query: Query) -> None:
+        """Let the server know that a query's rows are still wanted."""
+        uri, last = query.next_uri, query.last_uri
+        if uri is None:
+            return
+        if self._has_heads:
+            self._has_heads = self._sender.head(uri).status_code not in (404, 405)
+        if not self._has_heads and last is not None:  # the page before is given again
+            self._sender.get(last)
+        query.contact = time.monotonic()
+
+    def cancel(self) -> None:
+        """Cancel what runs."""
+        query = self.query
+        if query is not None:
+            query.cancel()
+
+    def close(self) -> None:
+        """End what runs; the connections are the courier's."""
+        self.is_closed = True
+        if self.query is not None:
+            self.query.close()
+
+
+def _never_arrived(error: Exception) -> bool:
+    """Whether a request has certainly not reached the coordinator."""
+    import requests
+    from urllib3.exceptions import NewConnectionError
+
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    return isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError)

@@ -1,0 +1,206 @@
+"""One statement on a coordinator: sent, followed page by page, cancelled, kept alive."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from omniduct.databases.presto import heartbeat
+from omniduct.databases.presto.ahead import Ahead
+from omniduct.databases.presto.pages import parted
+from omniduct.databases.presto.segments import rows_of
+from omniduct.databases.session.progress import Progress
+from omniduct.databases.session.running import check_wanted
+from omniduct.errors import DuctStatementError
+
+if TYPE_CHECKING:
+    import requests
+
+    from omniduct.databases.presto.link import Link
+
+__all__ = ["Query"]
+
+_BIG = 1 << 16  # bytes of a page from which on the next is fetched meanwhile
+_CANCEL_WAITS = 0.5  # seconds: the coordinator may be silent
+
+
+class Query:
+    """A statement under way.
+
+    Parameters
+    ----------
+    link : Link
+        The session.
+    statement : str
+        The text, as it is sent.
+    headers : dict of str, optional
+        Further headers of the request that sends it.
+    repeatable : bool
+        Whether it may be sent again when the answer does not come.
+
+    Attributes
+    ----------
+    id, info_uri : str
+        The server's name of it, and its page in the server's web UI.
+    stats : dict
+        What the server said last of how far it is.
+    columns : list of dict
+        The columns of its result, as the server describes them; None before it does.
+    update_type : str
+        What it does, for one without a result of rows: ``CREATE TABLE``.
+    update_count : int
+        The rows that it changed.
+    """
+
+    def __init__(
+        self, link: Link, statement: str, headers: dict[str, str] | None = None, repeatable: bool = False
+    ) -> None:
+        self.statement = statement
+        self.repeatable = repeatable
+        self.id = ""
+        self.info_uri = ""
+        self.stats: dict[str, Any] = {}
+        self.columns: list[dict[str, Any]] | None = None
+        self.update_type: str | None = None
+        self.update_count: int | None = None
+        self.unwanted = threading.Event()
+        self.contact = time.monotonic()
+        self.last_uri: str | None = None
+        self.next_uri: str | None = None
+        self._link = link
+        self._headers = headers
+        self._held: list[Iterator[bytes]] = []  # rows that came with the columns
+        self._fetching = threading.Lock()
+        self._cancelling: threading.Thread | None = None
+        self._ahead: Ahead | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the server has nothing more to say of it."""
+        return bool(self.id) and self.next_uri is None
+
+    def begin(self) -> None:
+        """Send it, and follow it until its columns are known, or, if it has none, to its end."""
+        self._take(self._link.send(self.statement, self._headers, self.repeatable, self.unwanted))
+        while not self.is_over and (self.columns is None or self.update_type is not None):
+            self._held.append(self._fetch())
+
+    def rows(self) -> Iterator[bytes]:
+        """The rows, page by page, as JSON; while one that is big is read, the next is fetched."""
+        pages = self._pages()
+        for rows in pages:
+            if len(rows) > _BIG:
+                self._ahead = Ahead(pages)
+                yield rows
+                yield from self._ahead
+                return
+            yield rows
+
+    def _pages(self) -> Iterator[bytes]:
+        while self._held:
+            yield from self._held.pop(0)
+        while not self.is_over:
+            check_wanted()
+            yield from self._fetch()
+
+    def _fetch(self) -> Iterator[bytes]:
+        """The rows of the next page; of one that is spooled, segment by segment."""
+        uri = self.next_uri
+        assert uri is not None
+        self.check()
+        with self._fetching:
+            response = self._link.get(uri)
+            self.last_uri = uri
+            found = self._take(response)
+        return found
+
+    def _take(self, response: requests.Response) -> Iterator[bytes]:
+        """Note what a response says; give its rows."""
+        self.contact = time.monotonic()
+        rest, rows = parted(response.content)
+        try:
+            status = self._link.process(response, rest)
+        except BaseException:
+            self.next_uri = None
+            raise
+        self.id, self.info_uri, self.stats = status.id, status.info_uri, status.stats
+        self.columns = status.columns or self.columns
+        self.update_type, self.update_count = status.update_type, status.update_count
+        self.next_uri = status.next_uri
+        if self.unwanted.is_set():  # the cancel came before there was anything to cancel
+            self._delete()
+        self.check()
+        if rows is not None:
+            return iter((rows,))
+        return rows_of(status.rows, self._link, self) if isinstance(status.rows, dict) else iter(())
+
+    def check(self) -> None:
+        """Complain if it was cancelled.
+
+        Raises
+        ------
+        DuctStatementError
+            It was.
+        """
+        if self.unwanted.is_set():
+            raise DuctStatementError(f"{self._link.name}: the statement was cancelled")
+
+    def progress(self) -> Progress:
+        """How far it is, as the server said last."""
+        stats = self.stats
+        total, done = int(stats.get("totalSplits", 0)), int(stats.get("completedSplits", 0))
+        state = str(stats.get("state", "") or "SENT")
+        return Progress(
+            fraction=done / total if total and state == "RUNNING" else None,
+            rows=stats.get("processedRows"),
+            bytes=stats.get("processedBytes"),
+            text=f"{state}, {done} of {total} splits" if total else state,
+            link=self.info_uri,
+        )
+
+    # From any thread
+
+    def cancel(self) -> None:
+        """Cancel it, without waiting long for a coordinator that is silent."""
+        self.unwanted.set()
+        thread = self._cancelling
+        if self.next_uri is None or (thread is not None and thread.is_alive()):
+            return
+        thread = self._cancelling = threading.Thread(
+            target=self._delete, name="omniduct cancels", daemon=True
+        )
+        thread.start()
+        thread.join(_CANCEL_WAITS)
+
+    def _delete(self) -> None:
+        uri = self.next_uri
+        if uri is not None:
+            with contextlib.suppress(Exception):  # said again until the statement has ended
+                self._link.delete(uri)
+
+    def close(self) -> None:
+        """Cancel it if it has not ended."""
+        if not self.is_over and self.id:
+            self.cancel()
+        if self._ahead is not None:
+            self._ahead.close()
+
+    def keep_alive(self) -> None:
+        """Let the server know that somebody will read on; called when nobody has for a while."""
+        if self.is_over or self.unwanted.is_set() or not self._fetching.acquire(blocking=False):
+            return
+        try:
+            self._link.beat(self)
+        finally:
+            self._fetching.release()
+
+    def watch_over(self) -> None:
+        """From now on it is kept alive, as long as somebody holds it."""
+        heartbeat.watch_over(self)
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):
+            self.close()
