@@ -344,6 +344,8 @@ def _for_polars(column: pa.ChunkedArray) -> pa.ChunkedArray:
             return column.cast(pa.decimal128(38, kind.scale))
         except pa.ArrowInvalid:
             return _text(column)
+    if pa.types.is_timestamp(kind) and str(kind.tz or "").startswith(("+", "-")):
+        return column.cast(pa.timestamp(kind.unit, "UTC"))  # polars knows zones by name alone
     return column if _polars_knows(kind) and _polars_holds(column) else _text(column)
 
 

@@ -38,9 +38,12 @@ class Columns:
     ----------
     described : sequence of dict
         The columns as the service describes them: ``name`` and ``type``.
+    owner : str
+        The name of the duct, for errors.
     """
 
-    def __init__(self, described: Sequence[dict[str, Any]]) -> None:
+    def __init__(self, described: Sequence[dict[str, Any]], owner: str) -> None:
+        self._owner = owner
         self.names = [str(column["name"]) for column in described]
         self._decoders = [decoder(parsed(str(column["type"]))) for column in described]
         self._nested = [n for n, each in enumerate(self._decoders) if each.kind.is_nested]
@@ -73,7 +76,7 @@ class Columns:
             nested = [value for n in self._nested for value in values[n] if value is not None]
             self._is_flat = bool(nested) and all(isinstance(value, str) for value in nested)
         each = zip(self.names, self._decoders, values, strict=True)
-        return [_named(name, decoder.of_values, column) for name, decoder, column in each]
+        return [self._made(name, decoder.of_values, column) for name, decoder, column in each]
 
     def _by_csv(self, rows: bytes) -> list[Any] | None:
         """The columns by Arrow's reader of CSV; None where a row is not as good as one of CSV."""
@@ -90,18 +93,17 @@ class Columns:
         if any(_holds_newline(column) for column in columns):  # a text had "],[" in it
             return None
         each = zip(self.names, self._decoders, columns, strict=True)
-        return [_named(name, _finished, decoder, column, text) for name, decoder, column in each]
+        return [self._made(name, _finished, decoder, column, text) for name, decoder, column in each]
 
+    def _made(self, name: str, make: Callable[..., Any], *arguments: Any) -> Any:
+        """What `make` gives; its error names the column."""
+        import pyarrow as pa
 
-def _named(name: str, make: Callable[..., Any], *arguments: Any) -> Any:
-    """What `make` gives; its error names the column."""
-    import pyarrow as pa
-
-    try:
-        return make(*arguments)
-    except (DuctStatementError, pa.ArrowInvalid) as error:
-        failure = DuctStatementError(f"the column {name!r} cannot be read: {error}")
-    raise failure
+        try:
+            return make(*arguments)
+        except (DuctStatementError, pa.ArrowInvalid) as error:
+            failure = DuctStatementError(f"{self._owner}: the column {name!r} cannot be read: {error}")
+        raise failure
 
 
 def _unescaped(rows: bytes) -> bytes | None:

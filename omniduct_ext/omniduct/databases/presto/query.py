@@ -43,6 +43,8 @@ class Query:
 
     Attributes
     ----------
+    owner : str
+        The name of the duct.
     id, info_uri : str
         The server's name of it, and its page in the server's web UI.
     stats : dict
@@ -60,6 +62,7 @@ class Query:
     ) -> None:
         self.statement = statement
         self.repeatable = repeatable
+        self.owner = link.name
         self.id = ""
         self.info_uri = ""
         self.stats: dict[str, Any] = {}

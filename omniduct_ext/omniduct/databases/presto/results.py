@@ -31,7 +31,7 @@ class Answer:
         self._query = query
         self.is_empty = query.update_type is not None or query.columns is None
         self.rowcount = -1 if query.update_count is None else int(query.update_count)
-        self._columns = Columns([] if self.is_empty else query.columns or [])
+        self._columns = Columns([] if self.is_empty else query.columns or [], query.owner)
 
     def table(self) -> pa.Table:
         """All rows."""

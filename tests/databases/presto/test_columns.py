@@ -1,0 +1,161 @@
+"""Pages of rows in Arrow: by the reader of CSV where that is exact, and by JSON where it is not."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from omniduct.databases.presto.columns import Columns
+from omniduct.databases.presto.pages import parted
+from omniduct.databases.presto.types import SqlType, parsed
+from omniduct.errors import DuctStatementError
+
+
+def columns(*types: str) -> Columns:
+    return Columns([{"name": f"c{n}", "type": kind} for n, kind in enumerate(types)], "trino")
+
+
+def page(rows: list[list[Any]]) -> bytes:
+    """Rows as the servers write them: without white space, and with no character escaped that need not be."""
+    return json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+NASTY = [
+    "",
+    "null",
+    "],[",
+    "[[",
+    "]]",
+    '"',
+    "\\",
+    "\\n",
+    "\n",
+    "\t",
+    "\r\n",
+    "\b\f",
+    "a,b",
+    "'",
+    "ž🐎",
+    "\x01",
+    "\x7f",
+    "NaN",
+]
+
+
+def test_a_flat_page_is_read_as_csv() -> None:
+    rows = page([[1, "a", 0.5, "2020-01-02", "1.50", None], [None, None, None, None, None, True]])
+    made = columns("bigint", "varchar", "double", "date", "decimal(5,2)", "boolean")
+    assert made._by_csv(rows) is not None
+    assert made.table(rows).num_rows == 2
+
+
+def test_texts_survive_whatever_they_hold() -> None:
+    rng = random.Random(7)
+    texts = [None, *NASTY, *("".join(rng.choices(NASTY, k=5)) for _ in range(500))]
+    for chunk in ([text] for text in texts), [texts]:
+        for some in chunk:
+            rows = page([[text, 1] for text in some])
+            assert columns("varchar", "integer").table(rows).column(0).to_pylist() == some
+
+
+@pytest.mark.parametrize("text", ["a],[b", "\x01", "\x00"])
+def test_a_page_that_is_not_as_good_as_csv_is_read_as_json(text: str) -> None:
+    rows = page([[text], ["x"]])
+    assert columns("varchar")._by_csv(rows) is None
+    assert columns("varchar").table(rows).column(0).to_pylist() == [text, "x"]
+
+
+def test_a_page_of_one_column_with_nulls_and_empty_texts_keeps_its_rows() -> None:
+    rows = page([[None], [""], [None], ["null"]])
+    assert columns("varchar").table(rows).column(0).to_pylist() == [None, "", None, "null"]
+
+
+def test_nested_values_are_read_as_json_and_those_that_come_as_text_as_csv() -> None:
+    as_json, as_text = page([[1, [1, 2]], [2, None]]), page([[1, "[ 1, 2 ]"], [2, None]])
+    for rows, by_csv in ((as_json, False), (as_text, True)):
+        made = columns("integer", "array(integer)")
+        assert made.table(rows).column(1).to_pylist() == [[1, 2], None]
+        assert (made._by_csv(rows) is not None) is by_csv
+
+
+def test_a_large_segment_is_read_in_blocks() -> None:
+    rows = [[n, "x" * 90 + ("],[" if n == 99_999 else "")] for n in range(100_000)]
+    found = columns("bigint", "varchar").table(page(rows))
+    assert found.to_pydict() == {"c0": [n for n, _ in rows], "c1": [text for _, text in rows]}
+
+
+def test_the_zone_of_the_first_page_stays_that_of_the_column() -> None:
+    made = columns("timestamp(3) with time zone")
+    first = made.table(page([["2020-07-05 01:02:03.000 Europe/Paris"], [None]]))
+    second = made.table(page([["2020-07-05 01:02:03.000 UTC"]]))
+    assert first.schema.types == second.schema.types == [pa.timestamp("ms", "Europe/Paris")]
+    assert second.column(0)[0].as_py().isoformat() == "2020-07-05T03:02:03+02:00"
+
+
+def test_a_value_that_its_type_cannot_hold_names_the_column() -> None:
+    with pytest.raises(DuctStatementError, match="trino: the column 'c0' cannot be read"):
+        columns("tinyint").table(page([[300]]))
+
+
+def test_a_page_is_parted_from_its_rows() -> None:
+    said = {
+        "id": "x",
+        "columns": [{"name": "data"}],
+        "data": [[']],"stats":{', 1]],
+        "stats": {"state": "RUNNING"},
+    }
+    body = json.dumps(said, separators=(",", ":")).encode()
+    rest, rows = parted(body)
+    assert json.loads(rest) == {**said, "data": None}
+    assert rows is not None
+    assert json.loads(rows) == said["data"]
+
+
+def test_what_is_no_page_of_rows_is_left_whole() -> None:
+    body = b'{"id":"x","data":{"segments":[]},"stats":{}}'
+    assert parted(body) == (body, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "numbers", "fields"),
+    [
+        ("decimal(12, 2)", "decimal", (12, 2), ()),
+        ("timestamp(3) with time zone", "timestamp with time zone", (3,), ()),
+        ("INTERVAL DAY TO SECOND", "interval day to second", (), ()),
+        ('row("a b" bigint, c row(d double))', "row", (), ("a b", "c")),
+        ("row(timestamp timestamp(3), time time(3) with time zone)", "row", (), ("timestamp", "time")),
+        (
+            "row(integer, varchar(1), interval day to second, timestamp(3) with time zone)",
+            "row",
+            (),
+            tuple(f"field{n}" for n in range(4)),
+        ),
+        ("row(a integer, a varchar)", "row", (), ("a", "a1")),
+        ('row("quoted ""name""" integer)', "row", (), ('quoted "name"',)),
+        ("qdigest(bigint)", "qdigest", (), ()),
+        (
+            "test.enum.mood:VarcharEnum(test.enum.mood{x})",
+            "test.enum.mood:varcharenum",
+            (),
+            (),
+        ),
+    ],
+)
+def test_types_are_read_from_their_text(
+    text: str, name: str, numbers: tuple[int, ...], fields: tuple[str, ...]
+) -> None:
+    found = parsed(text)
+    assert (found.name, found.numbers, found.fields) == (name, numbers, fields)
+
+
+def test_nested_types_are_read_to_the_bottom() -> None:
+    found = parsed("map(varchar, array(row(x decimal(5,2), y map(bigint, boolean))))")
+    row = found.children[1].children[0]
+    assert row.children == (
+        SqlType("decimal", (5, 2)),
+        SqlType("map", (), (SqlType("bigint"), SqlType("boolean"))),
+    )
