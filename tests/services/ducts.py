@@ -64,6 +64,24 @@ def firebird(server: Server) -> Iterator[DatabaseClient]:
 
 
 @contextlib.contextmanager
+def trino(server: Server) -> Iterator[DatabaseClient]:
+    """A schema, in UTC."""
+    from omniduct.databases.presto import TrinoClient
+
+    with _served(TrinoClient, server, time_zone="UTC") as duct:
+        yield duct
+
+
+@contextlib.contextmanager
+def presto(server: Server) -> Iterator[DatabaseClient]:
+    """A schema, in UTC."""
+    from omniduct.databases.presto import PrestoClient
+
+    with _served(PrestoClient, server, time_zone="UTC") as duct:
+        yield duct
+
+
+@contextlib.contextmanager
 def _served(client: Any, server: Server, **arguments: str) -> Iterator[DatabaseClient]:
     duct = client(
         name=NAME,

@@ -1,29 +1,39 @@
 """A process that outlives the tests, however they end, to end the servers they started and remove a folder.
 
-It is told of each process by a line with its id; psutil knows a process from a later one with the same id.
+It is told of each process by a line with its id and the signal that ends it. psutil knows a process from a
+later one with the same id.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import psutil
 
 POLITE = 10.0  # seconds that a process has to end of itself
+PAUSE = 0.2  # seconds between two looks at whether the run has ended
+CLOSE = "close"  # the line that says that it need not wait
 
 
 class Guard:
-    """Guards a folder, and the processes it is told of, until `close` or until this process has ended."""
+    """Guards a folder, and the processes it is told of, until `close` or until this process has ended.
 
-    def __init__(self, folder: str) -> None:
+    With `run_pid` it is until that process has ended, whatever becomes of this one.
+    """
+
+    def __init__(self, folder: str, run_pid: int | None = None) -> None:
+        own = [] if run_pid is None else [str(run_pid)]
         # In a session of its own it sees no Control and C; its input ends when we do, even if we are killed.
         self._process = subprocess.Popen(
-            [sys.executable, __file__, folder],
+            [sys.executable, __file__, folder, *own],
             cwd="/",
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -32,14 +42,14 @@ class Guard:
             bufsize=1,
         )
 
-    def watch(self, pid: int) -> None:
-        """Tell it of a process."""
+    def watch(self, pid: int, end: signal.Signals) -> None:
+        """Tell it of a process, and of the signal that ends it."""
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{pid}\n")
+        self._process.stdin.write(f"{pid} {end.value}\n")
 
     def close(self) -> None:
         """End the processes, and remove the folder."""
-        self._process.communicate()
+        self._process.communicate(f"{CLOSE}\n")
 
 
 def tree(pid: int) -> list[psutil.Process]:
@@ -75,26 +85,52 @@ def _has_ended(process: psutil.Process) -> bool:
         return True
 
 
-def end(processes: list[psutil.Process]) -> None:
-    """End processes, frozen or not."""
-    # Asked to quit, PostgreSQL gives its shared memory back, which it keeps if it is killed.
-    send(processes, signal.SIGQUIT, signal.SIGCONT)
+def end(watched: list[tuple[psutil.Process, signal.Signals]]) -> None:
+    """End processes and what they started, frozen or not."""
+    processes = []
+    for process, how in watched:
+        if process.is_running():
+            family = tree(process.pid)
+            # Asked to quit, PostgreSQL gives its shared memory back, which it keeps if it is killed.
+            send(family, how, signal.SIGCONT)
+            processes += family
     if not have_ended(processes, POLITE):
         send(processes, signal.SIGKILL)
         have_ended(processes, POLITE)
 
 
-def guard(folder: str) -> None:
+def lines(run: list[psutil.Process] | None) -> Iterator[str]:
+    """The lines that it is told until there will be no more; with a run, all until that has ended."""
+    rest = ""
+    while True:
+        is_over = run is not None and have_ended(run, 0)
+        if select.select([sys.stdin], [], [], 0 if is_over else PAUSE)[0]:
+            said = os.read(sys.stdin.fileno(), 4096).decode()
+            *whole, rest = (rest + said).split("\n")
+            yield from whole
+            if said:
+                continue
+            if run is None:
+                return
+            time.sleep(PAUSE)
+        if is_over:
+            return
+
+
+def guard(folder: str, run_pid: int | None) -> None:
     """Do what a `Guard` is for."""
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
-    watched: list[psutil.Process] = []
-    for line in iter(sys.stdin.readline, ""):
+    watched: list[tuple[psutil.Process, signal.Signals]] = []
+    for line in lines(None if run_pid is None else tree(run_pid)[:1]):
+        if line == CLOSE:
+            break
+        pid, how = map(int, line.split())
         with contextlib.suppress(psutil.NoSuchProcess):
-            watched.append(psutil.Process(int(line)))
-    end([each for process in watched if process.is_running() for each in tree(process.pid)])
+            watched.append((psutil.Process(pid), signal.Signals(how)))
+    end(watched)
     shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
-    guard(sys.argv[1])
+    guard(sys.argv[1], int(sys.argv[2]) if sys.argv[2:] else None)

@@ -18,9 +18,22 @@ class Port:
         if not sys.platform.startswith("linux"):
             self._holder.close()
 
+    def __reduce__(self) -> tuple[type[KnownPort], tuple[int]]:
+        return KnownPort, (self.number,)
+
     def close(self) -> None:
         """Give it back."""
         self._holder.close()
+
+
+class KnownPort(Port):
+    """A port that another process of the tests has."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def close(self) -> None:
+        """It is for the other to give back."""
 
 
 def bound(number: int = 0) -> socket.socket:

@@ -344,6 +344,10 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Execution):
 
     def _near_names(self, explained: explaining.Explanation, statement: str) -> str:
         """The names of the catalog that are nearly the one that is missing."""
+        if explained.missing:
+            return explaining.near(
+                explained.missing, self._names_of(explained.among, explained.missing, statement)
+            )
         if explained.table:
             return explaining.near(explained.table, self._names_of_tables())
         return explaining.near(explained.column or "", self._names_of_columns(statement))

@@ -66,6 +66,13 @@ class DatabaseHooks:
         """What the person needs to know of a driver's exception; `statement` as it was sent."""
         return Explanation(str(error).strip() or type(error).__name__)
 
+    def _names_of(self, kind: str, missing: str, statement: str) -> list[str]:
+        """The names of a kind among which one that is `missing` may have been meant.
+
+        For what ``_explain`` calls missing; called after a failed statement, on its session.
+        """
+        return []
+
     def _progress(self, cursor: Any) -> Progress | None:
         """How far the statement is; called from another thread, and must not wait for the service."""
         return None

@@ -369,6 +369,9 @@ def _present(call: MagicCall, result: Any, variable: str | None, show: Show | No
     if result is None or wanted == "none":
         return None
     most = None if wanted == "all" else _HEAD if wanted == "head" else wanted
+    plan = None if transpose or show is not None else _plan(result)
+    if plan is not None:
+        return plan if variable is None else call.show(plan)
     shown = result if most is None else _first(result, most)
     if transpose:
         shown = _transposed(shown)
@@ -378,6 +381,17 @@ def _present(call: MagicCall, result: Any, variable: str | None, show: Show | No
     if most is not None and not isinstance(result, (str, bytes)) and len(result) > most:
         call.note(f"{most} of {len(result):,} rows; all of them are in {variable}")
     return None
+
+
+_PLANS = ("query plan", "explain_value", "create table", "create view", "create materialized view")
+
+
+def _plan(result: Any) -> _Text | None:
+    """The text of a result that is one: a plan, or how a table is made; None for any other."""
+    names = [str(name) for name in getattr(result, "columns", ())]
+    if not names or names[-1].lower() not in _PLANS or len(names) > 1 + (names[-1] == "explain_value"):
+        return None
+    return _Text("\n".join(str(line) for line in result[names[-1]]))
 
 
 def _first(result: Any, n: int) -> Any:

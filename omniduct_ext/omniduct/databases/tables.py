@@ -128,7 +128,7 @@ class TableMethods(Filling):
 
     def _table(self, name: str | ParsedNamespaces, write: bool = False) -> ParsedNamespaces:
         parsed = _own(self)._parse_namespaces(name, write=write)
-        if not parsed:
+        if parsed.as_dict().get(_own(self).NAMESPACE_NAMES[-1]) is None:
             raise DuctConfigError(f"{_own(self).name}: the name of a table is missing")
         return parsed
 

@@ -131,6 +131,8 @@ class Facts:
         Whether a name that is not quoted is one in capitals.
     literals : mapping
         Python type -> how the service spells its values, where that is not usual.
+    assigned : str
+        How ``{value}`` is written where it is to become a column's ``{type}``.
     """
 
     service: str
@@ -147,6 +149,7 @@ class Facts:
     dual: str = ""
     upper: bool = False
     literals: Mapping[type, Callable[[Any], str]] = field(default_factory=dict)
+    assigned: str = "{value}"
 
     def __post_init__(self) -> None:
         for name in self.cannot:

@@ -23,7 +23,8 @@ def make_column(duct: DatabaseClient, facts: Any, logical: str, table: str) -> l
     values = values_of(logical, kind)
     duct.execute(f"CREATE TABLE {table} (k {facts.integer}, v {kind.name})", template=False)
     for k, value in enumerate([*values, Value(None)]):
-        duct.execute(f"INSERT INTO {table} VALUES ({k}, {facts.literal(value)})", template=False)
+        assigned = facts.assigned.format(value=facts.literal(value), type=kind.name)
+        duct.execute(f"INSERT INTO {table} VALUES ({k}, {assigned})", template=False)
     return [*(value.python for value in values), None]
 
 

@@ -59,7 +59,7 @@ _OFFERS = {  # what a server says that it takes -> auth
     r"\bx_token_server=": "oauth2",
     r"\bBearer realm=": "jwt",
 }
-_LONGEST = 300  # characters of what a server says that are repeated
+_LONGEST = 200  # characters of what a server says that are repeated
 _SAYS_NOTHING = {"", "unauthorized", "forbidden", "access denied"}
 
 
@@ -228,7 +228,7 @@ def refused(client: Any, response: requests.Response) -> DuctError | None:
         return None
     way = mechanism(client)
     if response.status_code == 403:
-        sentence = f"the server does not let {_who(client)} do that"
+        sentence = f"the server does not let {_who(client) or 'this login'} do that"
     elif way == "none":
         sentence = _wants_login(client, response)
     else:
@@ -240,16 +240,15 @@ def refused(client: Any, response: requests.Response) -> DuctError | None:
 def _shown(client: Any, way: str) -> str:
     if way == "certificate":
         return f"client certificate {client.client_certificate}"
-    of = f" of {_who(client)}"
-    return {"password": "password", "jwt": "token", "kerberos": "Kerberos ticket", "oauth2": "login"}[
-        way
-    ] + of
+    words = {"password": "password", "jwt": "token", "kerberos": "Kerberos ticket", "oauth2": "login"}
+    who = _who(client)
+    return f"{words[way]} of {who}" if who else words[way]
 
 
 def _who(client: Any) -> str:
-    """Who logs in, as far as it is known."""
+    """Who logs in; empty where only the login itself says so."""
     is_named = client._username is not None or mechanism(client) in ("none", "password")
-    return repr(client.username) if is_named else "whoever this is"
+    return repr(client.username) if is_named else ""
 
 
 def _wants_login(client: Any, response: requests.Response) -> str:
@@ -276,7 +275,7 @@ def _why(client: Any, way: str) -> str:
     """Why a login may be refused, where that shows on this side."""
     if way == "jwt":
         return _expiry(client.password or "")
-    return kerberos.lacks_ticket(client) if way == "kerberos" else ""
+    return kerberos.fault(client) if way == "kerberos" else ""
 
 
 def _expiry(token: str) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from omniduct.errors import DuctAuthenticationError, DuctConfigError, DuctDriverMissing
@@ -14,7 +14,7 @@ from omniduct.errors import DuctAuthenticationError, DuctConfigError, DuctDriver
 if TYPE_CHECKING:
     from requests import PreparedRequest
 
-__all__ = ["OPTIONS", "lacks_ticket", "negotiation"]
+__all__ = ["OPTIONS", "fault", "negotiation"]
 
 OPTIONS: dict[str, Any] = {
     "principal": str,
@@ -58,7 +58,7 @@ def negotiation(client: Any) -> Negotiation:
         raise DuctConfigError(f"{client.name}: auth_options: there is no file {config!r}, which is config")
     if reason := lacks_ticket(client):
         raise DuctAuthenticationError(f"{client.name}: {reason}")
-    return Negotiation(client.auth_options, config)
+    return Negotiation(client.name, client.auth_options, config)
 
 
 def lacks_ticket(client: Any) -> str:
@@ -68,16 +68,45 @@ def lacks_ticket(client: Any) -> str:
     principal = client.auth_options.get("principal")
     try:
         with _configured(_config(client)):
-            credentials = _credentials(principal)
-            lifetime = credentials.lifetime
+            lifetime = _credentials(principal).lifetime
     except GSSError as error:
-        said = " ".join(str(error).split())
+        said = _said(error)
     else:
         if lifetime is None or lifetime > 0:
             return ""
         said = "it has expired"
     of = f" of {principal}" if principal else ""
     return f"there is no Kerberos ticket{of} ({said}): get one with kinit {principal or ''}".rstrip()
+
+
+def fault(client: Any) -> str:
+    """Why a login cannot succeed, where that shows on this side; nothing otherwise."""
+    import gssapi
+    from gssapi.raw.misc import GSSError
+
+    if reason := lacks_ticket(client):
+        return reason
+    target = _target(client.auth_options)
+    service = target if "@" in target else f"{target}@{client._host}"
+    try:
+        with _configured(_config(client)):
+            name = gssapi.Name(service, gssapi.NameType.hostbased_service)
+            credentials = _credentials(client.auth_options.get("principal"))
+            gssapi.SecurityContext(name=name, creds=credentials, usage="initiate").step()
+    except GSSError as error:
+        return f"for {service} there is no ticket ({_said(error)}); see service_name and hostname_override"
+    return ""
+
+
+def _said(error: Any) -> str:
+    """What Kerberos says, without its numbers and without what the interface above it makes of that."""
+    text = " ".join(str(error).split())
+    return text.rpartition("): ")[2] or text
+
+
+def _target(options: Mapping[str, Any]) -> str:
+    service, host = options.get("service_name") or "HTTP", options.get("hostname_override")
+    return f"{service}@{host}" if host else service
 
 
 def _config(client: Any) -> str | None:
@@ -115,21 +144,24 @@ class Negotiation:
 
     Parameters
     ----------
-    options : dict
+    name : str
+        Of the duct, for messages.
+    options : Mapping
         Those of `auth_options`.
     config : str, optional
         The krb5.conf to use.
     """
 
-    def __init__(self, options: dict[str, Any], config: str | None) -> None:
-        service, host = options.get("service_name") or "HTTP", options.get("hostname_override")
+    def __init__(self, name: str, options: Mapping[str, Any], config: str | None) -> None:
+        self._name = name
         self._principal = options.get("principal")
         self._config = config
         self._options = {
-            "target_name": f"{service}@{host}" if host else service,
+            "target_name": _target(options),
             "delegate": options.get("delegate", False),
             "mutual_authentication": _MUTUAL[options.get("mutual_authentication", "disabled")],
             "opportunistic_auth": options.get("force_preemptive", True),
+            "sanitize_mutual_error_response": False,  # it says why
         }
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
@@ -138,11 +170,22 @@ class Negotiation:
 
         with _configured(self._config):
             credentials = None if self._principal is None else _credentials(self._principal)
-        spnego = HTTPSPNEGOAuth(creds=credentials, **self._options)
-        if self._config is not None:
-            spnego.generate_request_header = functools.partial(self._shown, spnego.generate_request_header)
+        spnego: Any = HTTPSPNEGOAuth(creds=credentials, **self._options)
+        spnego.generate_request_header = functools.partial(self._ticket, spnego.generate_request_header)
+        spnego.handle_other = functools.partial(self._proven, spnego.handle_other)
         return cast("PreparedRequest", spnego(request))
 
-    def _shown(self, generate: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def _ticket(self, generate: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         with _configured(self._config):
             return generate(*args, **kwargs)
+
+    def _proven(self, check: Callable[..., Any], response: Any) -> Any:
+        from requests_gssapi import MutualAuthenticationError
+
+        try:
+            return check(response)
+        except MutualAuthenticationError:
+            raise DuctAuthenticationError(
+                f"{self._name}: the server does not prove itself by Kerberos, as mutual_authentication: "
+                "required wants it to; leave that out, as TLS does prove it"
+            ) from None

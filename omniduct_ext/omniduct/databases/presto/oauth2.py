@@ -6,6 +6,7 @@ waiting for each other for ever, takes any status from 400 on for a login, and c
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
 import re
@@ -255,7 +256,7 @@ class _Asking:
 
         self._courier.refuse_downgrade(url)
         try:
-            response = self._courier.fetch(url, timeout=_ANSWERS_WITHIN)
+            response = self._courier.ask_openly("GET", url, timeout=_ANSWERS_WITHIN)
         except requests.RequestException as error:  # links come and go in the minutes that a login takes
             return self._again(url, f"{type(error).__name__}: {error}")
         if response.status_code in _BUSY:
@@ -270,6 +271,8 @@ class _Asking:
             raise DuctAuthenticationError(f"{self._name}: the login was refused: {said['error']}")
         if said.get("token"):
             self._answers.put(str(said["token"]))
+            with contextlib.suppress(requests.RequestException):  # the server need not keep it any longer
+                self._courier.ask_openly("DELETE", url, timeout=_ANSWERS_WITHIN)
             return None
         self._over.wait(_TICK)
         return str(said.get("nextUri") or url)

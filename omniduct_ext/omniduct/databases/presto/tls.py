@@ -42,9 +42,9 @@ def verification(client: Any) -> bool | str | None:
     _readable(client, "verify", path)
     try:
         ssl.create_default_context(cafile=path)
-    except ssl.SSLError as error:
+    except ssl.SSLError:
         raise DuctConfigError(
-            f"{client.name}: verify is {path!r}, which holds no certificates in PEM: {_reason(error)}"
+            f"{client.name}: verify is {path!r}, which holds no certificates in PEM"
         ) from None
     return path
 
@@ -104,7 +104,7 @@ def _key_failure(
     if not encrypted:
         return DuctConfigError(
             f"{client.name}: client_certificate {files} is not a certificate and the key that belongs to it, "
-            f"in PEM: {_reason(error)}"
+            f"in PEM{_reason(error)}"
         )
     if passphrase is None:
         return DuctAuthenticationError(
@@ -130,7 +130,7 @@ def _readable(client: Any, field: str, path: Any) -> str:
 
 
 def _reason(error: ssl.SSLError) -> str:
-    return str(error.reason or error).replace("_", " ").lower()
+    return f": {error.reason.replace('_', ' ').lower()}" if error.reason else ""
 
 
 def tls_failure(client: Any, error: BaseException) -> DuctError | None:

@@ -67,7 +67,7 @@ class Compression:
 
     SLOW = 12e6  # bytes a second, at which compressing pays
     LARGE = 1 << 16  # bytes, from which a body says how fast the link is
-    BODIES = 3
+    BODIES = 4
     FAR = 0.005  # seconds that the quickest answer takes
 
     def __init__(self, wanted: bool | None) -> None:
@@ -169,7 +169,7 @@ class Courier:
         return self._compression.on
 
     def get(self, url: str, **kwargs: Any) -> requests.Response:
-        """Send a GET, once more where its answer broke off; as the following, like `requests.Session`'s."""
+        """Send a GET; as the following, like `requests.Session`'s."""
         return self.request("GET", url, **kwargs)
 
     def post(self, url: str, **kwargs: Any) -> requests.Response:
@@ -192,17 +192,16 @@ class Courier:
         **kwargs
             Those of `requests.Session.request`; the body is always read.
         """
-        knows = self._may_know(url)
-        login = self.auth if knows else None
+        login = self.auth if self._may_know(url) else None
         response = self._send(method, url, login, **kwargs)
         renew: Callable[..., bool] | None = getattr(login, "renew", None)
         if response.status_code == 401 and renew is not None and renew(self, response):
             response = self._send(method, url, login, **kwargs)
         return response
 
-    def fetch(self, url: str, **kwargs: Any) -> requests.Response:
-        """Send a GET without a login."""
-        return self._send("GET", url, None, **kwargs)
+    def ask_openly(self, method: str, url: str, **kwargs: Any) -> requests.Response:
+        """Send a request that says nothing of who asks."""
+        return self._send(method, url, None, headers={}, **kwargs)
 
     def close(self) -> None:
         """Close the connections; a session of the user's stays open."""

@@ -140,7 +140,7 @@ class Execution(Transactions, DatabaseHooks, Duct):
     def _near(self, explained: explaining.Explanation, statement: str) -> str:
         """Names from the catalog that are nearly the one that is not there."""
         session = self._session
-        if session is None or not (explained.table or explained.column):
+        if session is None or not (explained.table or explained.column or explained.missing):
             return ""
         try:
             with session.from_within():

@@ -29,6 +29,10 @@ class Explanation:
         The column that there is none of.
     kind : type
         The error to raise.
+    missing : str, optional
+        A name that there is none of, as the service writes it, where the protocol lists the names itself.
+    among : str
+        What it is a name of, as ``_names_of`` takes it: catalog, schema, function.
     """
 
     said: str
@@ -36,6 +40,8 @@ class Explanation:
     table: str | None = None
     column: str | None = None
     kind: type[DuctError] = DuctStatementError
+    missing: str | None = None
+    among: str = ""
 
 
 def marked(statement: str, position: int | None) -> str:

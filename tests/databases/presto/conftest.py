@@ -1,0 +1,70 @@
+"""The coordinators of the tests: each is started when a test first asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.services.kerberos import KDC
+from tests.services.oidc import OpenID
+from tests.services.trino import Trino
+
+from omniduct.databases.presto import TrinoClient
+
+
+@pytest.fixture(scope="session")
+def secure_trino() -> Iterator[Trino]:
+    """A Trino with TLS and every login there is; it knows the headers of Presto, too."""
+    presto = {"protocol.v1.alternate-header-name": "Presto"}
+    with Trino(secure=True, kdc=KDC(), issuer=OpenID(), **presto) as server:
+        yield server
+
+
+@pytest.fixture
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a machine says of certificates and proxies is of no concern, unless a test says it."""
+    for name in (
+        "REQUESTS_CA_BUNDLE",
+        "CURL_CA_BUNDLE",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+    ):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture(scope="session")
+def encrypted_key(secure_trino: Trino) -> Path:
+    """The key of carol, with the passphrase "open sesame"."""
+    from cryptography.hazmat.primitives import serialization as form
+
+    key = form.load_pem_private_key(secure_trino.key.read_bytes(), None)
+    cipher = form.BestAvailableEncryption(b"open sesame")
+    file = secure_trino.home / "carol.encrypted.key"
+    file.write_bytes(key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, cipher))
+    return file
+
+
+@pytest.fixture
+def made() -> Iterator[list[TrinoClient]]:
+    """The ducts of a test, which are disconnected in the end."""
+    ducts: list[TrinoClient] = []
+    yield ducts
+    for duct in ducts:
+        duct.disconnect()
+
+
+@pytest.fixture
+def trino(secure_trino: Trino, made: list[TrinoClient]) -> Any:
+    """Make a duct to the server with TLS, and no login but what is given."""
+
+    def make(**login: Any) -> TrinoClient:
+        place = {"host": "localhost", "port": secure_trino.https_port, "verify": str(secure_trino.ca)}
+        made.append(TrinoClient(name="tri", **{**place, "server_protocol": "https", **login}))
+        return made[-1]
+
+    return make

@@ -1,0 +1,274 @@
+"""A login in the browser: who sees the link, who follows it, and how often."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import ssl
+import sys
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from tests.services.couriers import request, who
+from tests.services.tcp import until
+from tests.services.trino import Trino
+
+from omniduct.credentials import Secret
+from omniduct.databases.presto import TrinoClient
+from omniduct.databases.presto import authentication as logins
+from omniduct.databases.presto.transport import Courier
+from omniduct.databases.session.running import Session
+from omniduct.errors import (
+    DuctAuthenticationError,
+    DuctConnectionError,
+    DuctError,
+    DuctPromptUnavailable,
+    DuctStatementError,
+)
+
+Sit = Callable[[], "Person"]
+LINK = re.compile(r"log in at (https://\S+)")
+
+pytestmark = pytest.mark.usefixtures("no_environment")
+
+
+class Person(io.StringIO):
+    """A terminal, and a person who follows each link that is printed there.
+
+    Parameters
+    ----------
+    follow : callable
+        What the person does with a link.
+    """
+
+    def __init__(self, follow: Callable[[str], object]) -> None:
+        super().__init__()
+        self.follow = follow
+        self.links: list[str] = []
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        if found := LINK.search(text):
+            self.links.append(found[1])
+            threading.Thread(target=self.follow, args=(found[1],), daemon=True).start()
+        return super().write(text)
+
+
+def deny(url: str, server: Trino) -> None:
+    """Follow a link, and refuse there."""
+    trust = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=str(server.ca)))
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), trust)
+    opener.add_handler(urllib.request.HTTPCookieProcessor())
+    with opener.open(url, timeout=20) as form:
+        answer = urllib.parse.urlencode({"action": "deny"}).encode()
+    with contextlib.suppress(urllib.error.HTTPError):  # the page that says so
+        opener.open(form.url, answer, timeout=20).close()
+
+
+@pytest.fixture
+def sit(secure_trino: Trino, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Person]:
+    """Have a person sit at the terminal, without a browser to open, who logs in as alice.
+
+    In the test itself: before, pytest puts a terminal of its own there.
+    """
+    issuer, ca = secure_trino.issuer, secure_trino.ca
+    assert issuer is not None
+
+    def sit() -> Person:
+        person = Person(lambda url: issuer.log_in(url, "alice", ca))
+        monkeypatch.setattr(sys, "stdin", person)
+        monkeypatch.setattr(sys, "stderr", person)
+        for display in ("DISPLAY", "WAYLAND_DISPLAY"):
+            monkeypatch.delenv(display, raising=False)
+        return person
+
+    return sit
+
+
+class Sending:
+    """Requests of one duct, as its statements make them."""
+
+    def __init__(self, duct: TrinoClient) -> None:
+        duct.prepare()
+        self.courier = Courier(duct)
+        self._sender = request(self.courier, duct, logins.authentication(duct))
+
+    def __call__(self, _: object = None) -> int:
+        return self._sender.post("SELECT 1").status_code
+
+
+@pytest.fixture
+def sending(trino: Any) -> Iterator[Callable[..., Sending]]:
+    made: list[Sending] = []
+
+    def make(**options: Any) -> Sending:
+        duct = trino(auth="oauth2", auth_options=options)
+        made.append(Sending(duct))
+        made[-1].duct = duct  # type: ignore[attr-defined]
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.courier.close()
+
+
+def test_one_logs_in_once_until_reset(sit: Sit, trino: Any) -> None:
+    person = sit()
+    duct = trino(auth="oauth2")
+    assert who(duct) == who(duct) == "alice"
+    duct.reconnect()
+    assert who(duct) == "alice"
+    assert person.getvalue() == f"tri: log in at {person.links[0]}\ntri: logged in\n"
+    assert re.search(r"token.*<secret>", repr(vars(duct)))
+    duct.reset()
+    assert who(duct) == "alice"
+    assert len(person.links) == 2
+
+
+def test_threads_share_one_login(sit: Sit, sending: Any) -> None:
+    person = sit()
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(sending(), range(10))) == [200] * 10
+    assert len(person.links) == 1
+
+
+def test_a_token_that_is_refused_is_replaced_once_for_all_threads(sit: Sit, sending: Any) -> None:
+    person = sit()
+    send = sending()
+    assert send() == 200
+    answers = send.duct._answers
+    (field,) = answers
+    answers[field] = Secret("expired")
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(send, range(10))) == [200] * 10
+    assert len(person.links) == 2
+
+
+def test_who_logs_in_as_somebody_else_is_let_in_as_that(secure_trino: Trino, sit: Sit, trino: Any) -> None:
+    person = sit()
+    issuer = secure_trino.issuer
+    assert issuer is not None
+    person.follow = lambda url: issuer.log_in(url, "bob", secure_trino.ca)
+    assert who(trino(auth="oauth2")) == "bob"
+
+
+def test_a_login_that_is_denied_is_refused(secure_trino: Trino, sit: Sit, trino: Any) -> None:
+    person = sit()
+    person.follow = lambda url: deny(url, secure_trino)
+    with pytest.raises(DuctAuthenticationError, match="tri: the login was refused: "):
+        trino(auth="oauth2").connect()
+    assert person.getvalue().endswith("tri: the login was given up\n")
+
+
+def test_the_wait_for_a_login_ends(sit: Sit, sending: Any) -> None:
+    person = sit()
+    person.follow = lambda url: None
+    send = sending(timeout=0.5)
+    failures: list[DuctError] = []
+
+    def try_it(_: int) -> None:
+        with pytest.raises(DuctAuthenticationError, match=r"nobody has logged in within 0\.5 s") as raised:
+            send()
+        failures.append(raised.value)
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(try_it, range(3)))
+    assert time.monotonic() - began < 3
+    assert len(person.links) == 1
+    assert len(set(map(id, failures))) == 3
+
+
+def test_a_statement_that_is_cancelled_waits_no_longer_and_who_waits_too_takes_over(
+    secure_trino: Trino, sit: Sit, sending: Any
+) -> None:
+    person = sit()
+    log_in, person.follow = person.follow, lambda url: None
+    send = sending()
+    outcomes: list[object] = []
+
+    def run(session: Session) -> None:
+        try:
+            outcomes.append(session.run(send, lambda: None))
+        except DuctStatementError as error:
+            outcomes.append(error)
+
+    first, second = Session("first"), Session("second")
+    threads = [threading.Thread(target=run, args=(each,), daemon=True) for each in (first, second)]
+    threads[0].start()
+    until(lambda: person.links, "the link")
+    threads[1].start()
+    time.sleep(0.3)
+    person.follow = log_in
+    assert first.cancel(lambda: None)
+    for thread in threads:
+        thread.join(20)
+    assert isinstance(outcomes[0], DuctStatementError)
+    assert outcomes[1] == 200
+    assert len(person.links) == 2
+    for session in (first, second):
+        session.close(lambda: None)
+
+
+def test_with_nobody_to_log_in_it_fails_at_once(trino: Any) -> None:
+    began = time.monotonic()
+    with pytest.raises(DuctPromptUnavailable, match=r"nobody to follow the link.*password: env:TRI_TOKEN"):
+        trino(auth="oauth2").connect()
+    assert time.monotonic() - began < 3
+
+
+def test_a_login_does_not_go_on_without_tls(secure_trino: Trino, sit: Sit, trino: Any) -> None:
+    person = sit()
+    duct = trino(auth="oauth2")
+    duct.prepare()
+    courier = Courier(duct)
+    sender = request(courier, duct, logins.authentication(duct))
+    with pytest.raises(DuctConnectionError, match="without TLS"):
+        sender.post("SELECT 1", {"X-Forwarded-Proto": "http"})
+    assert person.links == []
+    courier.close()
+
+
+# The keyring
+
+
+@pytest.fixture
+def keyring(tmp_path: Any) -> Iterator[Any]:
+    """A keyring of this test's own, in a file."""
+    keyring = pytest.importorskip("keyring")
+    backend = pytest.importorskip("keyrings.alt.file").PlaintextKeyring()
+    backend.file_path = str(tmp_path / "keyring.cfg")
+    former = keyring.get_keyring()
+    keyring.set_keyring(backend)
+    yield backend
+    keyring.set_keyring(former)
+
+
+def test_a_token_is_kept_in_the_keyring_only_where_that_is_wanted(sit: Sit, trino: Any, keyring: Any) -> None:
+    person = sit()
+    assert who(trino(auth="oauth2")) == "alice"
+    assert not open_file(keyring)
+    assert who(trino(auth="oauth2", auth_options={"keyring": True})) == "alice"
+    assert open_file(keyring)
+    assert len(person.links) == 2
+    assert who(trino(auth="oauth2", auth_options={"keyring": True})) == "alice"
+    assert len(person.links) == 2
+
+
+def open_file(keyring: Any) -> str:
+    """What a keyring has in its file."""
+    try:
+        with open(keyring.file_path) as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
