@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 DAY = timedelta(days=1)
+ISSUER = "a test's authority"
 
 
 class Authority:
@@ -33,8 +34,7 @@ class Authority:
 
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._certificate = self._signed("a test's authority", self._key.public_key(), is_authority=True)
-        self.ca = self._write("ca.pem", _pem(self._certificate))
+        self.ca = self._write("ca.pem", _pem(self._signed(ISSUER, self._key.public_key(), is_authority=True)))
 
     def server(self) -> Path:
         """The key and certificate of a server at `localhost` and 127.0.0.1."""
@@ -56,20 +56,24 @@ class Authority:
         from cryptography import x509
         from cryptography.hazmat.primitives import hashes
 
-        issuer = "a test's authority"
-        names = [x509.DNSName(name), x509.IPAddress(ipaddress.ip_address(LOOPBACK))]
         now = datetime.now(timezone.utc)
         builder = (
             x509.CertificateBuilder()
             .subject_name(_name(name))
-            .issuer_name(_name(issuer))
+            .issuer_name(_name(ISSUER))
             .public_key(public_key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - DAY)
             .not_valid_after(now + DAY)
             .add_extension(x509.BasicConstraints(is_authority, None), critical=True)
+            .add_extension(_usage(is_authority), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         )
+        if not is_authority:  # Python 3.13 asks for it
+            identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+            builder = builder.add_extension(identifier, critical=False)
         if name == "localhost":
+            names = [x509.DNSName(name), x509.IPAddress(ipaddress.ip_address(LOOPBACK))]
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         return builder.sign(self._key, hashes.SHA256())
 
@@ -112,6 +116,22 @@ def _name(name: str) -> x509.Name:
     from cryptography import x509
 
     return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+
+
+def _usage(is_authority: bool) -> x509.KeyUsage:
+    from cryptography import x509
+
+    return x509.KeyUsage(
+        digital_signature=not is_authority,
+        key_cert_sign=is_authority,
+        crl_sign=is_authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _pem(certificate: x509.Certificate) -> bytes:

@@ -64,7 +64,8 @@ def trino(secure_trino: Trino, made: list[TrinoClient]) -> Any:
 
     def make(**login: Any) -> TrinoClient:
         place = {"host": "localhost", "port": secure_trino.https_port, "verify": str(secure_trino.ca)}
-        made.append(TrinoClient(name="tri", **{**place, "server_protocol": "https", **login}))
+        names = {"catalog": "tpch", "schema": "tiny"}
+        made.append(TrinoClient(name="tri", **{**place, **names, "server_protocol": "https", **login}))
         return made[-1]
 
     return make

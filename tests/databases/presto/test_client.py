@@ -15,7 +15,6 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 import pytest
-from tests.services.http_proxy import HTTPProxy
 from tests.services.presto import Presto
 from tests.services.trino import Trino
 
@@ -110,7 +109,7 @@ def test_what_the_duct_says_reaches_the_server(make: Made, trino_server: Trino) 
     assert session["clientInfo"] == "by hand"
     assert session["systemProperties"]["query_max_run_time"] == "7m"
     assert session["systemProperties"]["join_reordering_strategy"] == "NONE"
-    assert session["resourceEstimates"]["cpuTime"] == "5.00h"
+    assert session["resourceEstimates"]["cpuTime"] == 5 * 3600
 
 
 def test_presto_is_told_the_same(make: Made, presto_server: Presto) -> None:
@@ -125,17 +124,20 @@ def test_presto_is_told_the_same(make: Made, presto_server: Presto) -> None:
 def test_without_a_zone_the_session_has_that_of_this_machine(duct: PrestoClient) -> None:
     import tzlocal
 
-    assert value(duct, "SELECT current_timezone()") == tzlocal.get_localzone_name()
+    here = tzlocal.get_localzone_name()
+    assert value(duct, "SELECT current_timezone()") == ("UTC" if here == "Etc/UTC" else here)
 
 
 def test_a_zone_that_there_is_none_of_is_said(make: Made) -> None:
-    with pytest.raises(DuctConfigError, match="trino: there is no time zone 'Mars/Olympus'; time_zone takes"):
+    with pytest.raises(
+        DuctConfigError, match=r"trino: there is no time zone 'Mars/Olympus'; time_zone takes"
+    ):
         make("trino", time_zone="Mars/Olympus").connect()
 
 
 def test_a_role_is_asked_for(make: Made) -> None:
     assert value(make("trino", roles="ALL"), "SELECT 1") == 1
-    with pytest.raises(DuctStatementError, match="[Rr]ole"):
+    with pytest.raises(DuctStatementError, match=r"[Rr]ole"):
         make("trino", roles="nobody_has_it").query("SELECT 1")
 
 
@@ -235,8 +237,8 @@ VALUES = [
     MOMENT,
     MOMENT.replace(tzinfo=ZoneInfo("America/New_York")),
     datetime.timedelta(days=-3, milliseconds=5),
-    [1, None, 3],
     {"a": 1},
+    {"a": [1, None]},
 ]
 
 
@@ -256,7 +258,6 @@ def test_a_value_arrives_as_it_is(given: Any, duct: PrestoClient) -> None:
         (pd.NaT, None),
         (pd.NA, None),
         (pd.Timedelta(days=1), datetime.timedelta(days=1)),
-        (np.array([1, 2]), [1, 2]),
         (uuid.UUID(int=5), uuid.UUID(int=5)),
     ],
     ids=repr,
@@ -270,12 +271,10 @@ def test_a_value_without_a_type_is_said(duct: PrestoClient) -> None:
         duct.query("SELECT {{ x | bind }}", context={"x": object()})
 
 
-def test_values_are_no_part_of_the_text(trino_server: Trino) -> None:
-    with HTTPProxy(trino_server.host, trino_server.port) as proxy:
-        duct = TrinoClient(name="trino", **{**trino_server.login, "host": proxy.host, "port": proxy.port})
-        duct.query("SELECT {{ x | bind }}", context={"x": "'; DROP TABLE t"})
-        duct.disconnect()
-    assert any(b"EXECUTE IMMEDIATE" in request.body for request in proxy.requests)
+def test_values_are_parameters_and_no_part_of_the_text(make: Made, trino_server: Trino) -> None:
+    make("trino").query("SELECT 'parameter_marker', {{ x | bind }}", context={"x": "'; DROP TABLE t"})
+    (query,) = trino_server.queries("parameter_marker")
+    assert query.text == "EXECUTE IMMEDIATE 'SELECT ''parameter_marker'', ?' USING '''; DROP TABLE t'"
 
 
 # What it refuses

@@ -83,8 +83,10 @@ def _plain(value: Any) -> Any:
 
 
 def _integer(value: int) -> str:
-    if -(2**63) <= value < 2**63:
+    if -(2**63) < value < 2**63:
         return str(value)
+    if value == -(2**63):  # as a number it would be one too large, made negative
+        return f"BIGINT '{value}'"
     if abs(value) < 10**38:
         return f"DECIMAL '{value}'"
     raise DuctStatementError(f"the bind value {value} has more digits than a decimal takes, which are 38")

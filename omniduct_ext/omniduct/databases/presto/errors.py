@@ -9,7 +9,7 @@ from typing import Any
 
 from omniduct.core.arguments import did_you_mean
 from omniduct.databases.presto.names import parts_of, references
-from omniduct.databases.presto.refusals import of_http, of_lost
+from omniduct.databases.presto.refusals import During, of_answer, of_lost
 from omniduct.databases.session.explaining import Explanation, place_of
 from omniduct.databases.session.progress import duration
 from omniduct.databases.statements import first_word
@@ -19,6 +19,8 @@ __all__ = ["of_http", "of_query", "of_statement"]
 
 _LEAD = re.compile(r"^line \d+:\d+: ")
 _CLASSES = re.compile(r"^(?:(?:[a-z]\w*\.)+[A-Z][\w$]*: )+")  # of Java's exceptions, before what they say
+# A statement with bind values, which goes in a header where the server does not know EXECUTE IMMEDIATE.
+_UNPREPARED = re.compile(r"Invalid X-\w+-Prepared-Statement header: line (\d+):(\d+): (.*)", re.DOTALL)
 _STACK = re.compile(r"\n\s*(?:at [\w.$]+\(|Caused by: )")
 
 # Presto calls nearly all of these syntax errors, so what they say has to tell.
@@ -77,6 +79,16 @@ def of_statement(error: Exception, statement: str) -> Explanation:
     if isinstance(error, OSError) or type(error).__name__ == "TrinoConnectionError":
         return of_lost(error, statement)
     return Explanation(str(error).strip() or type(error).__name__)
+
+
+def of_http(status: int, body: str, statement: str, during: During, at: str = "") -> Explanation:
+    """What to tell of an answer of a status that is none of the protocol's; as `refusals.of_answer`."""
+    found = _UNPREPARED.search(body) if status == 400 else None
+    if found is None:
+        return of_answer(status, body, statement, during, at)
+    location = {"lineNumber": int(found[1]), "columnNumber": int(found[2])}
+    error = {"errorName": "SYNTAX_ERROR", "errorType": "USER_ERROR", "message": found[3]}
+    return of_query({**error, "errorLocation": location}, statement, None, None)
 
 
 def _said(error: Mapping[str, Any]) -> str:
@@ -145,10 +157,8 @@ def _of_node(said: str) -> str:
     """A worker that failed is named; the rest of what is said of it is what our sentence says."""
     node = re.search(r"https?://[^/\s]+", said)
     reason = "" if said.startswith("Encountered too many errors talking to a worker") else f": {said}"
-    return (
-        f"a worker of the cluster failed, or cannot be reached{f', {node[0]}' if node else ''}{reason}. Run it "
-        "again in a few minutes: often that passes"
-    )
+    named = f" at {node[0]}" if node else ""
+    return f"a worker{named} failed, or cannot be reached{reason}. Run it again in a few minutes"
 
 
 # In this order: the more special first.
@@ -179,28 +189,30 @@ def _of_limit(name: str, said: str) -> str:
 
 def _of_syntax(said: str) -> str:
     """Without the list of all that might have been written instead, where that is long."""
-    found = re.fullmatch(r"(mismatched input '(.*?)')\. Expecting: (.*)", said, re.DOTALL)
+    said = said.replace("mismatched input '<EOF>'", "the statement ends too early")
+    found = re.fullmatch(r"(mismatched input '(.*?)'|.*?)\. Expecting: (.*)", said, re.DOTALL)
     expected = re.findall(r"'[^']+'|<[^>]+>", found[3]) if found else []
     if found is None or len(expected) <= _MOST_EXPECTED:
         return said
     words = [word.strip("'") for word in expected if word[0] == "'"]
-    near = did_you_mean(found[2], words + (_QUERIES if "<query>" in expected else []))
+    near = did_you_mean(found[2] or "", words + (_QUERIES if "<query>" in expected else []))
     some = ", ".join(expected[:_MOST_EXPECTED])
     return found[1] + (near or f". Expecting: {some}, or {len(expected) - _MOST_EXPECTED} others")
 
 
 def _of_abandoned(said: str) -> str:
     found = re.search(r"accessed since (\S+): currentTime (\S+)", said)
-    times = [_time(text) for text in found.groups()] if found else []
-    silence = "too long" if None in times or not times else duration((times[1] - times[0]).total_seconds())  # type: ignore[operator]
+    silence = _between(found[1], found[2]) if found else "too long"
     return f"the server gave the query up, as nobody had asked for its rows for {silence}"
 
 
-def _time(text: str) -> datetime.datetime | None:
+def _between(first: str, last: str) -> str:
+    """The time from one to another, as the server writes times."""
     try:
-        return datetime.datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")
+        times = [datetime.datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S") for text in (first, last)]
     except ValueError:
-        return None
+        return "too long"
+    return duration((times[1] - times[0]).total_seconds())
 
 
 def _of_kill(done: str) -> Callable[[str], str]:
@@ -245,13 +257,13 @@ def _position(
     place = _offset(error, statement, sent)
     if missing is None:
         return place
-    name = missing.rpartition(".")[2]
-    if place is not None and name.lower() in map(str.lower, parts_of(statement, place)):
-        return place
-    if among == "table":
-        written = [at for at, parts in references(statement) if parts[-1].lower() == name.lower()]
-        if written:
-            return written[0]
+    name = missing.rpartition(".")[2].lower()
+    tables = references(statement) if among == "table" else ()
+    here = {} if place is None else parts_of(statement, place)
+    for parts in (here, *tables):
+        for at, part in parts.items():
+            if part.lower() == name:
+                return at
     found = place_of(name, statement)
     return place if found is None else found
 

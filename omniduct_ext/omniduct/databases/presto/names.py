@@ -53,24 +53,23 @@ def names_of(client: DatabaseClient, kind: str, missing: str, statement: str) ->
     )
 
 
-def references(statement: str) -> Iterator[tuple[int, list[str]]]:
-    """Where a statement names tables, and the parts of each name, as far as that shows without parsing it.
+def references(statement: str) -> Iterator[dict[int, str]]:
+    """The names of tables in a statement, as far as they show without parsing it; as of `parts_of`.
 
     >>> list(references('SELECT * FROM a JOIN memory."my schema".b ON true'))
-    [(14, ['a']), (21, ['memory', 'my schema', 'b'])]
+    [{14: 'a'}, {21: 'memory', 28: 'my schema', 40: 'b'}]
     """
     for found in _REFERENCE.finditer(statement):
-        yield found.start(1), _parts(found[1])
+        yield parts_of(statement, found.start(1))
 
 
-def parts_of(statement: str, place: int) -> list[str]:
-    """The parts of the name at a place of a statement; none if there is no name."""
+def parts_of(statement: str, place: int) -> dict[int, str]:
+    """The parts of the name at a place of a statement, by where they stand; none if there is no name."""
     found = re.compile(_NAME).match(statement, place)
-    return _parts(found[0]) if found else []
-
-
-def _parts(name: str) -> list[str]:
-    return [part.strip('"').replace('""', '"') for part in re.findall(_PART, name)]
+    if found is None:
+        return {}
+    parts = re.compile(_PART).finditer(statement, *found.span())
+    return {part.start(): part[0].strip('"').replace('""', '"') for part in parts}
 
 
 def _before(name: str, statement: str) -> str:
@@ -95,7 +94,7 @@ def _listed(client: DatabaseClient, statement: str) -> list[str]:
 def _columns(client: DatabaseClient, statement: str) -> list[str]:
     """The columns of the tables that a statement names; not those of its own common table expressions."""
     found: list[str] = []
-    tables = dict.fromkeys(".".join(map(client._quote, parts)) for _, parts in references(statement))
+    tables = dict.fromkeys(".".join(map(client._quote, table.values())) for table in references(statement))
     for table in list(tables)[:_MOST_TABLES]:
         with contextlib.suppress(DuctError):
             found += _listed(client, f"SHOW COLUMNS FROM {table}")

@@ -18,7 +18,9 @@ from omniduct.errors import (
     DuctStatementError,
 )
 
-__all__ = ["READS", "of_http", "of_lost"]
+__all__ = ["READS", "During", "of_answer", "of_lost"]
+
+During = Literal["connecting", "sending", "reading"]
 
 _LONGEST = 200  # characters of an answer that are shown
 _AMISS = (404, 405, 410, 501)  # what servers say that know nothing of the protocol
@@ -28,13 +30,7 @@ READS = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "SHOW", "DESCRIBE", "DES
 """What statements begin with that change nothing."""
 
 
-def of_http(
-    status: int,
-    body: str,
-    statement: str,
-    during: Literal["connecting", "sending", "reading"],
-    at: str = "",
-) -> Explanation:
+def of_answer(status: int, body: str, statement: str, during: During, at: str = "") -> Explanation:
     """What to tell of an answer of a status that is none of the protocol's.
 
     Parameters
