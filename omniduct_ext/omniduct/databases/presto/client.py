@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from omniduct.core import failures
 from omniduct.databases.arrow.cursors import ArrowCursor
 from omniduct.databases.base import DatabaseClient
-from omniduct.databases.presto import authentication, errors
+from omniduct.databases.presto import authentication, errors, names
 from omniduct.databases.presto.binding import bound
 from omniduct.databases.presto.link import NO_TRANSACTION, Endpoint, Link, Refusal
 from omniduct.databases.presto.results import Answer
@@ -19,7 +19,6 @@ from omniduct.databases.presto.transport import Courier
 from omniduct.databases.results import Source
 from omniduct.databases.session.explaining import Explanation
 from omniduct.databases.session.progress import Progress
-from omniduct.databases.statements import first_word
 from omniduct.errors import DuctDriverMissing, DuctError
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["PrestoClient", "TrinoClient"]
 
 _IMMEDIATE_FROM = 418  # the version of Trino that has EXECUTE IMMEDIATE
-_READS = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "SHOW", "DESCRIBE", "DESC"})
 _RENAMED_FROM = 351  # the version of PrestoSQL that is called Trino
 
 
@@ -132,6 +130,8 @@ class PrestoClient(PrestoTables, DatabaseClient):
         self.http_headers = dict(http_headers or {})
         self.compression, self.spooling = compression, spooling
         authentication.check(self)
+        if authentication.must_ask(self):
+            self._password = True
         self._link: Link | None = None
         self._state = State()
         self._version = 0
@@ -150,7 +150,8 @@ class PrestoClient(PrestoTables, DatabaseClient):
             import trino  # noqa: F401
         except ImportError as error:
             raise DuctDriverMissing(
-                f"{self.name}: {self.protocol or 'presto'} needs the package trino: pip install 'omniduct-ext[trino]'"
+                f"{self.name}: {self.protocol or 'presto'} needs the package trino: "
+                "pip install 'omniduct-ext[trino]'"
             ) from error
         courier = Courier(self)
         try:
@@ -164,8 +165,8 @@ class PrestoClient(PrestoTables, DatabaseClient):
         state = self._state.session(self)
         link = Link(self.name, courier, auth, self._endpoint(), state, self._refused)
         try:
-            self._version, courier.dialect = _flavour(link.info(), self.protocol)
-            link.check_login()
+            self._version, courier.dialect = _flavour(link.info(self.CONNECT_TIMEOUT), self.protocol)
+            link.check_login(self.CONNECT_TIMEOUT, renews=True)
             return link
         except Exception as error:
             failure = self._connect_failure(error)
@@ -195,7 +196,7 @@ class PrestoClient(PrestoTables, DatabaseClient):
         link = self._link
         if link is None:
             return False
-        link.check_login(self.CHECK_TIMEOUT)
+        link.check_login(self.CHECK_TIMEOUT, renews=False)
         return True
 
     def _disconnect(self) -> None:
@@ -222,7 +223,7 @@ class PrestoClient(PrestoTables, DatabaseClient):
         self._link = None
 
     def _is_answering(self, timeout: float) -> bool:
-        self._on(None).check_login(timeout)
+        self._on(None).info(timeout)
         return True
 
     # Statements
@@ -236,7 +237,7 @@ class PrestoClient(PrestoTables, DatabaseClient):
         parameters: list[Any] | None = None,
     ) -> Answer:
         text, headers = bound(statement, parameters or [], self._version >= _IMMEDIATE_FROM)
-        return Answer(self._on(cursor).run(text, headers, first_word(statement) in _READS))
+        return Answer(self._on(cursor).run(statement, text, headers))
 
     def _on(self, cursor: Link | None) -> Link:
         link = cursor or self._link
@@ -284,6 +285,9 @@ class PrestoClient(PrestoTables, DatabaseClient):
         if isinstance(error, Refusal):
             return error.explanation
         return errors.of_statement(error, statement)
+
+    def _names_of(self, kind: str, missing: str, statement: str) -> list[str]:
+        return names.names_of(self, kind, missing, statement)
 
     # Session properties and transactions
 

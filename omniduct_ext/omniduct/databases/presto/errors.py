@@ -264,8 +264,8 @@ def _position(
         for at, part in parts.items():
             if part.lower() == name:
                 return at
-    found = place_of(name, statement)
-    return place if found is None else found
+    written = place_of(name, statement)
+    return place if written is None else written
 
 
 def _offset(error: Mapping[str, Any], statement: str, sent: str) -> int | None:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from omniduct.databases.presto import errors
 from omniduct.databases.presto.query import Query
+from omniduct.databases.presto.refusals import READS, During
 from omniduct.databases.session.explaining import Explanation
+from omniduct.databases.statements import first_word
 from omniduct.errors import DuctError, DuctStatementError
 
 if TYPE_CHECKING:
@@ -118,9 +120,8 @@ class Link:
         self._auth = auth
         self._endpoint = endpoint
         self._refused = refused
-        self._reader = self._request(_ATTEMPTS)
+        self.reader = self._request(_ATTEMPTS)
         self._sender = self._request(1)
-        self._storage: TrinoRequest | None = None
         self._has_heads = True
 
     def _request(self, attempts: int) -> TrinoRequest:
@@ -139,13 +140,6 @@ class Link:
             handle_retry=_Retrying(self),
         )
 
-    @property
-    def storage(self) -> TrinoRequest:
-        """What fetches segments from where they were put, to which the login is of no concern."""
-        if self._storage is None:
-            self._storage = cast("Any", self._reader).unauthenticated()
-        return self._storage
-
     def sibling(self) -> Link:
         """Another session, which begins as this one is now."""
         state = copy.deepcopy(self.state)
@@ -154,7 +148,7 @@ class Link:
 
     # The coordinator
 
-    def info(self) -> Any:
+    def info(self, timeout: float) -> Any:
         """What the coordinator says of itself to anybody.
 
         Raises
@@ -162,21 +156,25 @@ class Link:
         Refusal
             It is no coordinator.
         """
-        response = self.courier.get(self._sender.get_url("/v1/info"), timeout=self._patience())
+        response = self.courier.get(self._sender.get_url("/v1/info"), timeout=timeout)
         try:
             said = response.json() if response.ok else None
         except ValueError:
             said = None
         if not isinstance(said, dict) or "nodeVersion" not in said:
-            raise Refusal(errors.of_http(response.status_code, response.text, "", "connecting"))
+            self._check(response, "connecting")
+            raise self._refusal(response, "connecting")
         return said
 
-    def _patience(self, timeout: float | None = None) -> tuple[float, float | None]:
-        at = self._endpoint
-        return (timeout or at.connect_timeout, timeout or at.connect_timeout)
-
-    def check_login(self, timeout: float | None = None) -> None:
+    def check_login(self, timeout: float, renews: bool) -> None:
         """Ask for something that only who is logged in may ask for: a query that there is none of.
+
+        Parameters
+        ----------
+        timeout : float
+            Seconds that the answer may take.
+        renews : bool
+            Whether the person may be asked to log in.
 
         Raises
         ------
@@ -185,25 +183,27 @@ class Link:
         """
         url = self._sender.get_url(f"/v1/query/{_NO_QUERY}")
         headers = self._sender.http_headers
-        response = self.courier.get(url, headers=headers, timeout=self._patience(timeout))
-        if response.status_code == 401:
-            self._check(response)
+        response = self.courier.get(url, headers=headers, timeout=timeout, renews=renews)
+        if response.status_code in (401, 502, 503, 504):
+            self._check(response, "connecting")
 
     # Statements
 
-    def run(self, statement: str, headers: dict[str, str] | None = None, repeatable: bool = False) -> Query:
+    def run(self, text: str, sent: str | None = None, headers: dict[str, str] | None = None) -> Query:
         """Run one statement, until its columns are known or it has ended.
 
         Parameters
         ----------
+        text : str
+            The statement, as the person knows it.
+        sent : str, optional
+            As it is sent, where that is another.
         headers : dict of str, optional
             Further headers of the request that sends it.
-        repeatable : bool
-            Whether it does no harm if it runs twice.
         """
         if self.query is not None:
             self.query.close()
-        query = self.query = Query(self, statement, headers, repeatable)
+        query = self.query = Query(self, text, sent or text, headers)
         query.begin()
         return query
 
@@ -212,29 +212,28 @@ class Link:
         for _ in self.run(statement).rows():
             pass
 
-    def send(
-        self, statement: str, headers: dict[str, str] | None, repeatable: bool, unwanted: Event
-    ) -> requests.Response:
-        """Send a statement; once, unless it is repeatable, or has certainly not been taken."""
+    def send(self, query: Query, headers: dict[str, str] | None) -> requests.Response:
+        """Send a statement; once, unless it changes nothing, or has certainly not been taken."""
         import requests
 
+        repeatable = first_word(query.text) in READS
         attempt = 0
         while True:
             attempt += 1
             try:
-                response = self._sender.post(statement, headers)
+                response = self._sender.post(query.sent, headers)
                 again = response.status_code in (_BUSY + _BETWEEN if repeatable else _BUSY)
                 if not again or attempt == _ATTEMPTS:
                     return response
             except (requests.ConnectionError, requests.Timeout) as error:
                 if not (repeatable or _never_arrived(error)) or attempt == _ATTEMPTS:
                     raise
-            if unwanted.wait(_pause(attempt)):
+            if query.unwanted.wait(_pause(attempt)):
                 raise DuctStatementError(f"{self.name}: the statement was cancelled")
 
     def get(self, uri: str) -> requests.Response:
         """Ask for a page; again, where the answer does not come."""
-        return self._reader.get(uri)
+        return self.reader.get(uri)
 
     def process(self, response: requests.Response, body: bytes) -> TrinoStatus:
         """What a response says; the session's state follows it.
@@ -248,19 +247,19 @@ class Link:
         DuctAuthenticationError
             The login is refused.
         """
-        self._check(response)
-        status = self._reader.process(cast("requests.Response", _Answered(response, body)))
+        self._check(response, "sending" if response.request.method == "POST" else "reading")
+        status = self.reader.process(cast("requests.Response", _Answered(response, body)))
         self._follow(response.headers)
         return status
 
-    def _check(self, response: requests.Response) -> None:
-        if response.ok:
-            return
-        refused = self._refused(response)
-        if refused is not None:
-            raise refused
-        during = "reading" if self.query is not None and self.query.id else "sending"
-        raise Refusal(errors.of_http(response.status_code, response.text, "", during))
+    def _check(self, response: requests.Response, during: During) -> None:
+        if not response.ok:
+            raise self._refused(response) or self._refusal(response, during)
+
+    def _refusal(self, response: requests.Response, during: During) -> Refusal:
+        statement = "" if self.query is None or during == "connecting" else self.query.text
+        at = f"{self._endpoint.scheme}://{self._endpoint.host}:{self._endpoint.port}"
+        return Refusal(errors.of_http(response.status_code, response.text, statement, during, at))
 
     def _follow(self, headers: Any) -> None:
         """Note what the driver's own session does not: transactions, and the path of functions."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omniduct.errors import DuctError
 
@@ -42,9 +42,10 @@ def names_of(client: DatabaseClient, kind: str, missing: str, statement: str) ->
         return _listed(client, _show("TABLES", _quoted(client, above)))
     if kind == "column":
         return _columns(client, statement)
-    names = _listed(client, _LISTS[kind])
     if kind != "session property":
-        return names
+        return _listed(client, _LISTS[kind])
+    # without it, as nothing can be asked with a session property that there is none of
+    names = _listed(client, _LISTS[kind], session_properties={missing: None})
     # those of a catalog are listed with its name before
     return (
         [each[len(above) + 1 :] for each in names if each.startswith(f"{above}.")]
@@ -86,8 +87,8 @@ def _show(what: str, of: str) -> str:
     return f"SHOW {what} FROM {of}" if of else f"SHOW {what}"
 
 
-def _listed(client: DatabaseClient, statement: str) -> list[str]:
-    rows = client.query(statement, format="tuple", template=False, use_cache=False)
+def _listed(client: DatabaseClient, statement: str, **options: Any) -> list[str]:
+    rows = client.query(statement, format="tuple", template=False, use_cache=False, **options)
     return [str(row[0]) for row in rows]
 
 

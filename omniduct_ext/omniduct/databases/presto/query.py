@@ -34,12 +34,12 @@ class Query:
     ----------
     link : Link
         The session.
-    statement : str
-        The text, as it is sent.
+    text : str
+        The statement, as the person knows it.
+    sent : str
+        As it is sent.
     headers : dict of str, optional
         Further headers of the request that sends it.
-    repeatable : bool
-        Whether it may be sent again when the answer does not come.
 
     Attributes
     ----------
@@ -57,11 +57,9 @@ class Query:
         The rows that it changed.
     """
 
-    def __init__(
-        self, link: Link, statement: str, headers: dict[str, str] | None = None, repeatable: bool = False
-    ) -> None:
-        self.statement = statement
-        self.repeatable = repeatable
+    def __init__(self, link: Link, text: str, sent: str, headers: dict[str, str] | None = None) -> None:
+        self.text = text
+        self.sent = sent
         self.owner = link.name
         self.id = ""
         self.info_uri = ""
@@ -87,7 +85,7 @@ class Query:
 
     def begin(self) -> None:
         """Send it, and follow it until its columns are known, or, if it has none, to its end."""
-        self._take(self._link.send(self.statement, self._headers, self.repeatable, self.unwanted))
+        self._take(self._link.send(self, self._headers))
         while not self.is_over and (self.columns is None or self.update_type is not None):
             self._held.append(self._fetch())
 
@@ -126,8 +124,10 @@ class Query:
         rest, rows = parted(response.content)
         try:
             status = self._link.process(response, rest)
-        except BaseException:
+        except BaseException as error:
             self.next_uri = None
+            # for who says what it means: see `errors.of_statement`
+            vars(error).update(info_uri=self.info_uri, sent=self.sent)
             raise
         self.id, self.info_uri, self.stats = status.id, status.info_uri, status.stats
         self.columns = status.columns or self.columns

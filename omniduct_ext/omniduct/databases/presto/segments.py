@@ -29,7 +29,7 @@ def _fetched(segment: Mapping[str, Any], link: Link) -> bytes:
 
     if segment["type"] == "inline":
         return bytes(InlineSegment(cast("Any", segment)).data)
-    spooled = SpooledSegment(cast("Any", segment), link.storage, link.host, dict(link.state.headers))
+    spooled = SpooledSegment(cast("Any", segment), link.reader, link.host, dict(link.state.headers))
     data = bytes(spooled.data)
     spooled.acknowledge()  # in a thread of the driver's: the storage may let it go
     return data

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from omniduct.databases.presto import authentication
 from omniduct.databases.presto.link import NO_TRANSACTION
 from omniduct.databases.presto.segments import ENCODINGS
 from omniduct.errors import DuctConfigError
@@ -55,7 +56,7 @@ def _made(client: PrestoClient) -> ClientSession:
 
     given = client.session_properties.items()
     return ClientSession(
-        user=client.session_user or client.username or "",
+        user=cast("str", authentication.user(client)),
         catalog=client.catalog,
         schema=client.schema,
         source=client.source or "omniduct",

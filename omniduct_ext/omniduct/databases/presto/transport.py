@@ -184,18 +184,20 @@ class Courier:
         """Send a HEAD."""
         return self.request("HEAD", url, **kwargs)
 
-    def request(self, method: str, url: str, **kwargs: Any) -> requests.Response:
+    def request(self, method: str, url: str, renews: bool = True, **kwargs: Any) -> requests.Response:
         """Send a request, with the login where it is for the coordinator; once more with a renewed one.
 
         Parameters
         ----------
+        renews : bool
+            Whether the person may be asked to log in again.
         **kwargs
             Those of `requests.Session.request`; the body is always read.
         """
         login = self.auth if self._may_know(url) else None
         response = self._send(method, url, login, **kwargs)
         renew: Callable[..., bool] | None = getattr(login, "renew", None)
-        if response.status_code == 401 and renew is not None and renew(self, response):
+        if renews and response.status_code == 401 and renew is not None and renew(self, response):
             response = self._send(method, url, login, **kwargs)
         return response
 
