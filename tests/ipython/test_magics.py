@@ -484,3 +484,16 @@ def test_the_tables_are_listed(shell: Shell) -> None:
     shell.run("%db CREATE TABLE trips (i INT)")
     assert shell.value("%db.tables")["table_name"].tolist() == ["trips"]
     assert shell.value("%db.tables main")["table_name"].tolist() == ["trips"]
+
+
+def test_a_plan_is_shown_as_the_text_that_it_is(shell: Shell) -> None:
+    shown = repr(shell.value("%%db\nEXPLAIN SELECT 42 AS answer"))
+    assert len(shown.splitlines()) > 5
+    assert "\\n" not in shown
+    ran = shell.run("%%db plan\nEXPLAIN SELECT 42 AS answer")
+    assert ran.shown == [shown]
+    assert isinstance(shell.user["plan"], pd.DataFrame)
+
+
+def test_a_plan_that_is_to_be_shown_by_its_rows_is(shell: Shell) -> None:
+    assert isinstance(shell.value("%%db show='all'\nEXPLAIN SELECT 42 AS answer"), pd.DataFrame)

@@ -391,7 +391,7 @@ def _plan(result: Any) -> _Text | None:
     names = [str(name) for name in getattr(result, "columns", ())]
     if not names or names[-1].lower() not in _PLANS or len(names) > 1 + (names[-1] == "explain_value"):
         return None
-    return _Text("\n".join(str(line) for line in result[names[-1]]))
+    return _Text("\n".join(str(line) for line in result[names[-1]]).strip("\n"))
 
 
 def _first(result: Any, n: int) -> Any:
