@@ -36,12 +36,15 @@ _PEERS: Mapping[str, _Peer] = {
     PEER: _Peer(
         _BUILD / "peers",
         "OMNIDUCT_PEERS_PYTHON",
-        (PEER, "duckdb-engine", *DRIVERS),
+        (PEER, "duckdb-engine", *DRIVERS, "trino"),
         PINNED,
         ("connectorx",),
     ),
     OLD: _Peer(
-        _BUILD / "peers-omniduct", "OMNIDUCT_OLD_PYTHON", ("omniduct>=1.3,<1.4", *DRIVERS), ("pandas",)
+        _BUILD / "peers-omniduct",
+        "OMNIDUCT_OLD_PYTHON",
+        ("omniduct>=1.3,<1.4", *DRIVERS, "pyhive[presto]"),
+        ("pandas",),
     ),
 }
 
@@ -69,7 +72,7 @@ def versions() -> dict[str, str]:
     """The versions of what is measured, in this environment."""
     from importlib.metadata import PackageNotFoundError, version
 
-    drivers = ("adbc-driver-postgresql", "psycopg", *DRIVERS, "connectorx")
+    drivers = ("adbc-driver-postgresql", "psycopg", *DRIVERS, "trino", "pyhive", "connectorx")
     found = {"python": sys.version.split()[0]}
     for name in ("omniduct-ext", PEER, "omniduct", *PINNED, *drivers):
         try:

@@ -109,7 +109,7 @@ class Benchmark:
         return declare
 
     def goal(self, measure: str, side: str, at_most: float, against: str | None = None) -> None:
-        """Print what is wanted beside the figures of a side: at most so many times another, or seconds."""
+        """Print what is wanted beside the figures of a side: at most so many times another, or so much."""
         self._layout.goals.append(Goal(measure, side, at_most, against))
 
     def unit(self, measure: str, unit: str) -> None:

@@ -6,6 +6,7 @@ The servers are those of the tests, started once by the process that collects th
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -30,12 +31,16 @@ __all__ = [
     "psycopg_connection",
     "pymysql_connection",
     "rows_dropped",
+    "trino",
+    "trino_connection",
+    "trino_engine",
     "url",
 ]
 
 ROWS = 1_000_000
 DRIVERS = {"postgresql": "psycopg2", "mysql": "pymysql"}
 """What SQLAlchemy is told to use."""
+_OLD = {"trino": "presto"}  # the names that omniduct 1.3 has for protocols
 
 # The first five columns of all tables.
 _POSTGRESQL = f"""
@@ -50,10 +55,18 @@ _MARIADB = f"""
     TIMESTAMP '2020-01-01 00:00:00' + INTERVAL seq * 1000003 MICROSECOND AS began,
     cast(seq % 100000 / 100 AS decimal(12, 2)) AS fare FROM seq_0_to_{ROWS - 1}
 """
+_TRINO = f"""
+    i AS id, i / 7e0 AS distance, 'driver ' || cast(i % 1000 AS varchar) AS driver,
+    date_add('day', i % 2000, DATE '2020-01-01') AS day,
+    TIMESTAMP '2020-01-01 00:00:00.000' + i * INTERVAL '1.003' SECOND AS began,
+    cast(cast(i % 100000 AS decimal(12, 2)) / 100 AS decimal(12, 2)) AS fare
+    FROM (SELECT 1000 * thousands + ones AS i FROM
+        UNNEST(sequence(0, {ROWS // 1000 - 1})) AS t(thousands), UNNEST(sequence(0, 999)) AS u(ones))
+"""
 Read = Callable[[str], Any]
 """What takes a statement and gives a frame."""
 
-_PREFIX = "OMNIDUCT_BENCHMARK_"
+_GIVEN = "OMNIDUCT_BENCHMARK_SERVER"
 
 
 # The process that collects
@@ -62,7 +75,7 @@ _PREFIX = "OMNIDUCT_BENCHMARK_"
 @contextlib.contextmanager
 def postgresql() -> Iterator[Mapping[str, str]]:
     """Start a PostgreSQL with the tables `trips`, which ends with a decimal, and `counts`, with a bigint."""
-    with _server("postgresql", "PostgreSQL") as server:
+    with _server(_postgresql) as server:
         _fill(
             server,
             "CREATE TABLE trips AS SELECT"
@@ -76,7 +89,7 @@ def postgresql() -> Iterator[Mapping[str, str]]:
 @contextlib.contextmanager
 def mariadb() -> Iterator[Mapping[str, str]]:
     """Start a MariaDB with the table `trips`."""
-    with _server("mariadb", "MariaDB") as server:
+    with _server(_mariadb) as server:
         _fill(
             server,
             "CREATE TABLE trips (id bigint NOT NULL, distance double, driver varchar(20), day date, "
@@ -87,15 +100,44 @@ def mariadb() -> Iterator[Mapping[str, str]]:
 
 
 @contextlib.contextmanager
-def _server(module: str, name: str) -> Iterator[Any]:
-    import importlib
+def trino() -> Iterator[Mapping[str, str]]:
+    """Start a Trino, which may spool results, with the table `trips` in memory."""
+    with _server(_trino) as server:
+        _fill(server, "CREATE TABLE trips AS SELECT" + _TRINO)
+        yield _variables("trino", server)
 
+
+def _postgresql() -> Any:
+    from tests.services.postgresql import PostgreSQL
+
+    return PostgreSQL()
+
+
+def _mariadb() -> Any:
+    from tests.services.mariadb import MariaDB
+
+    return MariaDB()
+
+
+def _trino() -> Any:
+    from tests.services.moto import Moto
+    from tests.services.trino import Trino
+
+    class Lasting(Trino):
+        def java_options(self) -> list[str]:
+            return [*super().java_options(), "-XX:TieredStopAtLevel=4"]  # as Java is without that option
+
+    # The header's name is for omniduct 1.3, which speaks to Presto alone.
+    return Lasting(storage=Moto(), **{"protocol.v1.alternate-header-name": "Presto"})
+
+
+@contextlib.contextmanager
+def _server(make: Callable[[], Any]) -> Iterator[Any]:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     try:
         import pytest
 
-        found = importlib.import_module(f"tests.services.{module}")
-        server = getattr(found, name)()
+        server = make()
         server.start()
     except ImportError as error:
         raise harness.Skipped(f"the tests' servers need {error.name}") from error
@@ -112,15 +154,7 @@ def _fill(server: Any, *statements: str) -> None:
 
 
 def _variables(protocol: str, server: Any) -> dict[str, str]:
-    values = {
-        "protocol": protocol,
-        "host": server.host,
-        "port": str(server.port),
-        "username": server.user,
-        "password": server.password,
-        "database": server.database,
-    }
-    return {_PREFIX + name.upper(): value for name, value in values.items()}
+    return {_GIVEN: json.dumps({"protocol": protocol, **server.login})}
 
 
 # The sides
@@ -128,16 +162,17 @@ def _variables(protocol: str, server: Any) -> dict[str, str]:
 
 def given() -> dict[str, Any]:
     """Where the server is, by the names that a duct has for it."""
-    names = ("protocol", "host", "port", "username", "password", "database")
-    found: dict[str, Any] = {name: os.environ[_PREFIX + name.upper()] for name in names}
-    return {**found, "port": int(found["port"])}
+    found: dict[str, Any] = json.loads(os.environ[_GIVEN])
+    return found
 
 
 def url(driver: str = "") -> str:
     """Where the server is, as SQLAlchemy has it; without a driver, as others have."""
     at = given()
     scheme = f"{at['protocol']}+{driver}" if driver else at["protocol"]
-    return f"{scheme}://{at['username']}:{at['password']}@{at['host']}:{at['port']}/{at['database']}"
+    login = f"{at['username']}:{at['password']}" if "password" in at else at["username"]
+    database = at.get("database") or f"{at['catalog']}/{at['schema']}"
+    return f"{scheme}://{login}@{at['host']}:{at['port']}/{database}"
 
 
 def psycopg_connection() -> Any:
@@ -162,6 +197,22 @@ def pymysql_connection() -> Any:
     )
 
 
+def trino_connection(spooled: bool = False) -> Any:
+    """Connect by the trino client; unless it is told, it has results spooled."""
+    import trino.dbapi
+
+    at = given()
+    del at["protocol"]
+    return trino.dbapi.connect(user=at.pop("username"), **at, **({} if spooled else {"encoding": None}))
+
+
+def trino_engine(spooled: bool = False) -> Any:
+    """Make an engine of SQLAlchemy on the trino client."""
+    import sqlalchemy
+
+    return sqlalchemy.create_engine(url(), connect_args={} if spooled else {"encoding": None})
+
+
 def rows_dropped(table: str) -> int:
     """Count the rows of a table in PostgreSQL and drop it, by the driver that is here."""
     import importlib.util
@@ -176,16 +227,17 @@ def rows_dropped(table: str) -> int:
     return rows
 
 
-def ours() -> Any:
+def ours(**settings: object) -> Any:
     """Our duct, in a shell."""
-    return harness.shell_with_db(**given()).user_ns["db"]
+    return harness.shell_with_db(**given(), **settings).user_ns["db"]
 
 
-def jupysql(**settings: object) -> InteractiveShell:
-    """A shell with jupysql, connected by SQLAlchemy."""
+def jupysql(engine: object = None, **settings: object) -> InteractiveShell:
+    """A shell with jupysql, connected by SQLAlchemy: by this engine, or by one that it makes."""
     ip = harness.shell()
     harness.load_peer(ip, **settings)
-    ip.run_line_magic("sql", url(DRIVERS[given()["protocol"]]))
+    ip.user_ns["engine"] = engine
+    ip.run_line_magic("sql", "engine" if engine else url(DRIVERS.get(given()["protocol"], "")))
     return ip
 
 
@@ -194,6 +246,7 @@ def old() -> Any:
     from omniduct import DuctRegistry
 
     at = given()
-    return DuctRegistry().new(
-        "db", at.pop("protocol"), register_magics=False, driver=DRIVERS[given()["protocol"]], **at
-    )
+    protocol = at.pop("protocol")
+    if protocol in DRIVERS:
+        at["driver"] = DRIVERS[protocol]
+    return DuctRegistry().new("db", _OLD.get(protocol, protocol), register_magics=False, **at)

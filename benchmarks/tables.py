@@ -16,7 +16,7 @@ Figures = Mapping[str, Mapping[str, Sequence[float]]]
 
 @dataclass(frozen=True)
 class Goal:
-    """What is wanted of a side: at most so many times another side, or seconds."""
+    """What is wanted of a side: at most so many times another side, or so much."""
 
     measure: str
     side: str
@@ -51,21 +51,22 @@ def print_tables(sides: Figures, layout: Layout) -> None:
     width = max(len(name) for name in (*sides, *measures)) + 6
     for measure in measures:
         rows = {name: samples[measure] for name, samples in sides.items() if measure in samples}
-        wanted = {goal.side: _wanted(goal) for goal in layout.goals if goal.measure == measure}
+        goals = [goal for goal in layout.goals if goal.measure == measure]
+        wanted = {name: _wanted([goal for goal in goals if goal.side == name], layout) for name in rows}
         if measure in layout.units:
             _print_table(f"{measure}, {layout.units[measure]}", rows, 1, [], wanted, width)
         else:
             scale, unit = _unit(max(_median(values) for values in rows.values()))
-            _print_table(f"{measure}, {unit}", rows, scale, _compared(rows), wanted, width)
+            _print_table(f"{measure}, {unit}", rows, scale, _compared(rows, goals), wanted, width)
     for of, by in layout.quotients:
         _print_quotients(of, by, sides)
 
 
-def _compared(rows: Mapping[str, Sequence[float]]) -> list[str]:
-    """The sides that the others are set in proportion to: the floor, and the first of the peer."""
-    floor = next(iter(rows))
+def _compared(rows: Mapping[str, Sequence[float]], goals: Sequence[Goal]) -> list[str]:
+    """The sides that the others are set in proportion to: the floor, those of goals, the peer's first."""
+    others = {goal.against for goal in goals}
     peer = next((name for name in rows if name.startswith(PEER)), None)
-    return [name for name in (floor, peer) if name is not None]
+    return [name for n, name in enumerate(rows) if n == 0 or name in others or name == peer]
 
 
 def _print_table(
@@ -106,11 +107,17 @@ def _ratios(values: Sequence[float], others: Sequence[float]) -> str:
     return f"{_short(_median(values) / _median(others))} ({_short(min(values) / min(others))})"
 
 
-def _wanted(goal: Goal) -> str:
-    if goal.against is not None:
-        return f"   goal: {goal.at_most:g} x {goal.against}"
-    scale, unit = _unit(goal.at_most)
-    return f"   goal: {_short(goal.at_most * scale)} {unit}"
+def _wanted(goals: Sequence[Goal], layout: Layout) -> str:
+    said = []
+    for goal in goals:
+        if goal.against is not None:
+            said.append(f"{goal.at_most:g} x {goal.against}")
+        elif goal.measure in layout.units:
+            said.append(f"{goal.at_most:g}")
+        else:
+            scale, unit = _unit(goal.at_most)
+            said.append(f"{_short(goal.at_most * scale)} {unit}")
+    return f"   goal: {', '.join(said)}" if said else ""
 
 
 def _short(figure: float) -> str:

@@ -1,6 +1,6 @@
-"""What each type becomes, measured: the table of types of a README.
+"""What each type becomes, measured: the tables of types of a README.
 
-Services that give the same for a type share a row.
+Services that give the same for a type share a row; more than a few of them are better in several tables.
 """
 
 from __future__ import annotations
@@ -112,8 +112,14 @@ def _rows(logical: str, found: Mapping[str, Mapping[str, Measured]]) -> list[lis
 
 
 def read(text: str) -> dict[str, dict[str, Measured]]:
-    """What the table in a document says: service -> logical type -> what it becomes."""
-    lines = _marked(text)[2].strip().splitlines()
+    """What the tables in a document say: service -> logical type -> what it becomes."""
+    said: dict[str, dict[str, Measured]] = {}
+    for each in _marked(text)[2].strip().split("\n\n"):
+        said.update(_read_table(each.splitlines()))
+    return said
+
+
+def _read_table(lines: list[str]) -> dict[str, dict[str, Measured]]:
     if not lines:
         return {}
     head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
@@ -126,8 +132,8 @@ def read(text: str) -> dict[str, dict[str, Measured]]:
     return said
 
 
-def inserted(text: str, types: str) -> str:
-    """A document with the table between its marks ``<!-- types -->`` and ``<!-- /types -->``.
+def inserted(text: str, *tables: str) -> str:
+    """A document with tables between its marks ``<!-- types -->`` and ``<!-- /types -->``.
 
     Raises
     ------
@@ -135,6 +141,7 @@ def inserted(text: str, types: str) -> str:
         It has no such marks.
     """
     found = _marked(text)
+    types = "\n\n".join(tables)
     return f"{text[: found.start(2)]}{types}\n{text[found.end(2) :]}"
 
 

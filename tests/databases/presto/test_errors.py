@@ -96,10 +96,11 @@ def test_a_name_that_there_is_none_of_is_marked_and_its_near_miss_is_named(
 
 
 def test_a_near_miss_is_looked_for_where_the_statement_looks(duct: PrestoClient, server: Coordinator) -> None:
-    server.ask(f"CREATE TABLE {server.database}.error_people AS SELECT 1 AS shoe_size", server.user)
+    table = f"{server.database}.error_people"
+    server.ask(f"CREATE TABLE IF NOT EXISTS {table} (shoe_size integer)", server.user)
     assert "did you mean 'error_people'?" in failure(duct, f"SELECT * FROM {server.database}.error_peple")
-    statement = f"SELECT shoesize FROM {server.database}.error_people"
-    assert "did you mean 'shoe_size'?" in failure(duct, statement)
+    assert "did you mean 'shoe_size'?" in failure(duct, f"SELECT shoesize FROM {table}")
+    server.ask(f"DROP TABLE {table}", server.user)
 
 
 def test_a_name_unlike_all_others_has_no_near_miss(duct: PrestoClient) -> None:

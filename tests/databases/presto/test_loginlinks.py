@@ -23,7 +23,7 @@ tri = TrinoClient(name="tri", auth="oauth2", host="localhost", port={port}, serv
 ASK = "print(tri.query('SELECT current_user', format='tuple'))"
 EXPIRE = """
 from omniduct.credentials import Secret
-tri._answers = {name: Secret("expired") for name in tri._answers}
+tri._answers.update({name: Secret("expired") for name in tri._answers})
 """
 GIVEN_UP = "tri: the login was given up"
 

@@ -35,8 +35,8 @@ class Definition:
     def partitions(self) -> list[str]:
         """The columns by which the table is partitioned.
 
-        >>> Definition(properties={"partitioning": '["day(ts)", "bucket(\\\\"a b\\\\", 4)", "c"]'}).partitions
-        ['ts', 'a b', 'c']
+        >>> Definition(properties={"partitioning": '["day(ts)", "bucket(c, 4)"]'}).partitions
+        ['ts', 'c']
         """
         given = next((self.properties[name] for name in _PARTITIONED if name in self.properties), "[]")
         names = [_column(each) for each in json.loads(given)]
@@ -52,8 +52,8 @@ def _column(partition: str) -> str:
 def read(text: str) -> Definition:
     r"""What a CREATE TABLE says behind its columns; nothing if it cannot be read.
 
-    >>> read("CREATE TABLE a.b.c (\n   d date COMMENT ')'\n)\nWITH (\n   format = 'ORC', days = 3\n)").properties
-    {'format': 'ORC', 'days': '3'}
+    >>> read("CREATE TABLE t (d date COMMENT ')')\nCOMMENT 'c'\nWITH (format = 'ORC', days = 3)")
+    Definition(comment='c', properties={'format': 'ORC', 'days': '3'})
     """
     try:
         tokens = _behind_columns(text, sqlglot_tokenizer("trino")(text))

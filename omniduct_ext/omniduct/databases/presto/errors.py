@@ -9,7 +9,7 @@ from typing import Any
 
 from omniduct.core.arguments import did_you_mean
 from omniduct.databases.presto.names import parts_of, references
-from omniduct.databases.presto.refusals import During, of_answer, of_lost
+from omniduct.databases.presto.refusals import JAVA_CLASSES, During, of_answer, of_lost
 from omniduct.databases.session.explaining import Explanation, place_of
 from omniduct.databases.session.progress import duration
 from omniduct.databases.statements import first_word
@@ -18,7 +18,6 @@ from omniduct.errors import DuctConnectionError, DuctError, DuctStatementError
 __all__ = ["of_http", "of_query", "of_statement"]
 
 _LEAD = re.compile(r"^line \d+:\d+: ")
-_CLASSES = re.compile(r"^(?:(?:[a-z]\w*\.)+[A-Z][\w$]*: )+")  # of Java's exceptions, before what they say
 # A statement with bind values, which goes in a header where the server does not know EXECUTE IMMEDIATE.
 _UNPREPARED = re.compile(r"Invalid X-\w+-Prepared-Statement header: line (\d+):(\d+): (.*)", re.DOTALL)
 _STACK = re.compile(r"\n\s*(?:at [\w.$]+\(|Caused by: )")
@@ -98,7 +97,7 @@ def _said(error: Mapping[str, Any]) -> str:
     while not text and info:
         text, kind, info = info.get("message"), str(info.get("type") or ""), info.get("cause")
     text = _STACK.split(str(text or ""))[0].strip()
-    bare = _LEAD.sub("", _CLASSES.sub("", text))
+    bare = _LEAD.sub("", JAVA_CLASSES.sub("", text))
     return (bare or text or kind.rpartition(".")[2] or str(error.get("errorName") or "it failed")).rstrip(".")
 
 
@@ -258,9 +257,10 @@ def _position(
     if missing is None:
         return place
     name = missing.rpartition(".")[2].lower()
-    tables = references(statement) if among == "table" else ()
-    here = {} if place is None else parts_of(statement, place)
-    for parts in (here, *tables):
+    names = [*references(statement)] if among == "table" else []
+    if place is not None:
+        names.insert(0, parts_of(statement, place))
+    for parts in names:
         for at, part in parts.items():
             if part.lower() == name:
                 return at

@@ -18,7 +18,7 @@ from omniduct.errors import (
     DuctStatementError,
 )
 
-__all__ = ["READS", "During", "of_answer", "of_lost"]
+__all__ = ["JAVA_CLASSES", "READS", "During", "of_answer", "of_lost"]
 
 During = Literal["connecting", "sending", "reading"]
 
@@ -26,6 +26,9 @@ _LONGEST = 200  # characters of an answer that are shown
 _AMISS = (404, 405, 410, 501)  # what servers say that know nothing of the protocol
 _TOO_LONG = (413, 414, 431)
 _AWAY = (502, 503, 504)
+JAVA_CLASSES = re.compile(r"^(?:(?:[a-z]\w*\.)+[A-Z][\w$]*: )+")
+"""What Java writes before what an exception says."""
+
 READS = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "SHOW", "DESCRIBE", "DESC"})
 """What statements begin with that change nothing."""
 
@@ -94,11 +97,12 @@ def _answer(status: int, body: str) -> str:
     '502 Bad Gateway'
     """
     try:
-        phrase = f"{status} {http.HTTPStatus(status).phrase}"
+        phrase = http.HTTPStatus(status).phrase
     except ValueError:
-        phrase = str(status)
-    text = re.sub(rf"^(?:HTTP )?(?:ERROR )?{phrase}:? *", "", _text(body), flags=re.IGNORECASE)
-    return f"{phrase}: {text}" if text else phrase
+        phrase = ""
+    again = rf"^(?:HTTP )?(?:ERROR )?(?:{status}\b ?)?(?:{phrase})?:? *"
+    text = JAVA_CLASSES.sub("", re.sub(again, "", _text(body), flags=re.IGNORECASE))
+    return f"{status} {phrase}".strip() + (f": {text}" if text else "")
 
 
 def _text(body: str) -> str:
