@@ -23,29 +23,11 @@ bench = harness.Benchmark(
 )
 
 
-def frame(rows: int) -> pd.DataFrame:
-    """Make the rows."""
-    import numpy as np
-    import pandas as pd
-
-    number = np.arange(rows)
-    return pd.DataFrame(
-        {
-            "id": number,
-            "distance": number / 7,
-            "driver": [f"driver {each % 1000}" for each in range(rows)],
-            "day": (np.datetime64("2020-01-01", "D") + number % 2000).astype("datetime64[s]"),
-            "began": np.datetime64("2020-01-01", "us") + number * 1000003,
-            "passengers": number % 100_000,
-        }
-    )
-
-
 def measured(
     write: Callable[[pd.DataFrame, str], object], rows: int = SLOW_ROWS, calls: int = 1
 ) -> harness.Samples:
     """Measure what makes a table of a frame, and see that others find the rows in it."""
-    df = frame(rows)
+    df = servers.frame(rows)
     write(df.head(10), "few")
 
     def call(number: int) -> str:

@@ -32,12 +32,13 @@ for how in (PLAIN, SPOOLED):
 bench.goal(PANDAS, "ours", 1, against="connectorx")
 
 
-def each_way(name: str) -> Callable[[Callable[[str], harness.Samples]], None]:
+def each_way(name: str, part: str = "") -> Callable[[Callable[[str], harness.Samples]], None]:
     """Declare a side for results that are plain, and for results that are spooled."""
 
     def declare(measure: Callable[[str], harness.Samples]) -> None:
         for how in (PLAIN, SPOOLED):
-            bench.side(name, part=measure.__name__ + how)(functools.partial(measure, how))
+            key = ", ".join(filter(None, (part, how[2:])))
+            bench.side(name, part=key)(functools.partial(measure, how))
 
     return declare
 
@@ -93,7 +94,7 @@ def ours(how: str) -> harness.Samples:
     return measured(servers.ours(spooling=how == SPOOLED).query, how, CALLS)
 
 
-@each_way("ours")
+@each_way("ours", part="to Arrow")
 def ours_arrow(how: str) -> harness.Samples:
     """The method, to Arrow."""
     read = functools.partial(servers.ours(spooling=how == SPOOLED).query, format="arrow")

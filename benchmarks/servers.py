@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 import harness
 
 if TYPE_CHECKING:
+    import pandas as pd
     from IPython.core.interactiveshell import InteractiveShell
 
 __all__ = [
     "DRIVERS",
     "ROWS",
     "Read",
+    "frame",
     "given",
     "jupysql",
     "mariadb",
@@ -213,18 +215,43 @@ def trino_engine(spooled: bool = False) -> Any:
     return sqlalchemy.create_engine(url(), connect_args={} if spooled else {"encoding": None})
 
 
-def rows_dropped(table: str) -> int:
-    """Count the rows of a table in PostgreSQL and drop it, by the driver that is here."""
-    import importlib.util
+def frame(rows: int) -> pd.DataFrame:
+    """Make rows to write."""
+    import numpy as np
+    import pandas as pd
 
-    name = "psycopg" if importlib.util.find_spec("psycopg") else "psycopg2"
-    with contextlib.closing(importlib.import_module(name).connect(url())) as connection:
+    number = np.arange(rows)
+    return pd.DataFrame(
+        {
+            "id": number,
+            "distance": number / 7,
+            "driver": [f"driver {each % 1000}" for each in range(rows)],
+            "day": (np.datetime64("2020-01-01", "D") + number % 2000).astype("datetime64[s]"),
+            "began": np.datetime64("2020-01-01", "us") + number * 1000003,
+            "passengers": number % 100_000,
+        }
+    )
+
+
+def rows_dropped(table: str) -> int:
+    """Count the rows of a table in PostgreSQL or Trino and drop it."""
+    with contextlib.closing(_connection()) as connection:
         cursor = connection.cursor()
         cursor.execute(f"SELECT count(*) FROM {table}")
         rows = int(cursor.fetchone()[0])
         cursor.execute(f"DROP TABLE {table}")
         connection.commit()
     return rows
+
+
+def _connection() -> Any:
+    """Connect by the driver that is here."""
+    import importlib.util
+
+    if given()["protocol"] == "trino":
+        return trino_connection()
+    name = "psycopg" if importlib.util.find_spec("psycopg") else "psycopg2"
+    return importlib.import_module(name).connect(url())
 
 
 def ours(**settings: object) -> Any:

@@ -7,31 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-import nbclient
 import nbformat
 import pytest
+from nbclient.exceptions import CellExecutionError
+from tests.services.notebooks import FOLDER, executed, outputs
 
-FOLDER = Path(__file__).parents[1] / "notebooks"
-
-
-def outputs(notebook: nbformat.NotebookNode, source: str) -> str:
-    """All texts that the cell with this in its source shows."""
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code" and source in cell.source]
-    assert len(cells) == 1, f"{len(cells)} cells have {source!r}"
-    texts = []
-    for output in cells[0].outputs:
-        texts.append(output.get("text", ""))
-        texts.append(output.get("data", {}).get("text/plain", ""))
-        texts.extend("[image]" for kind in output.get("data", {}) if kind == "image/png")
-    return "\n".join(texts)
+TRINO = ("TRINO_HOST", "TRINO_USER", "TRINO_PASSWORD", "TRINO_CA")
 
 
 @pytest.fixture(scope="module")
 def quickstart(tmp_path_factory: pytest.TempPathFactory) -> nbformat.NotebookNode:
     folder = tmp_path_factory.mktemp("quickstart")
-    notebook = nbformat.read(FOLDER / "quickstart.ipynb", as_version=4)
-    client = nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}})
-    notebook = client.execute()
+    notebook = executed("quickstart.ipynb", folder)
     notebook.metadata["folder"] = str(folder)
     return notebook
 
@@ -54,6 +41,11 @@ def test_the_quickstart_exports_files_that_can_be_read(quickstart: nbformat.Note
     csv, parquet = pd.read_csv(folder / "late.csv"), pd.read_parquet(folder / "late.parquet")
     assert len(csv) == len(parquet) > 1000
     assert csv["arr_delay"].min() > 180
+
+
+def test_without_a_server_the_notebook_of_trino_says_what_to_set(tmp_path: Path) -> None:
+    with pytest.raises(CellExecutionError, match="set TRINO_HOST, TRINO_USER, TRINO_PASSWORD in the environ"):
+        executed("trino.ipynb", tmp_path, dict.fromkeys(TRINO))
 
 
 def test_no_notebook_is_kept_with_outputs() -> None:

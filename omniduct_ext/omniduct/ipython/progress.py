@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import logging
 import sys
 import threading
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from IPython.core.getipython import get_ipython
 
-from omniduct.databases.session.progress import Line
+from omniduct.databases.session.showing import Line
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -23,6 +24,7 @@ logger = logging.getLogger("omniduct")
 
 _COLUMNS = 100
 _EVERY = 0.5  # seconds between two updates: each is a message to the page
+_STYLE = "margin: 0; padding: 0"
 
 
 class CellStarts:
@@ -72,11 +74,11 @@ class _NotebookLine:
             stream.flush()
         self._sent = CellStarts.messages
 
-    def show(self, text: str) -> None:
+    def show(self, text: str, link: str) -> None:
         now = time.monotonic()
         if now - self._last >= _EVERY:
             self._last = now
-            self._display(text)
+            self._display(_page(text, link))
 
     def close(self) -> None:
         from IPython import display
@@ -93,25 +95,41 @@ class _NotebookLine:
         """Whether the kernel has sent nothing else since the cell began."""
         return self._sent >= 0 and self._sent == _messages()
 
-    def _display(self, text: str) -> None:
+    def _display(self, page: dict[str, str]) -> None:
         from IPython.display import DisplayHandle
 
         alone = self._is_alone()
         if self._handle is None:
             self._handle = DisplayHandle()  # type: ignore[no-untyped-call]
-            self._handle.display({"text/plain": text}, raw=True)
+            self._handle.display(page, raw=True)
         else:
-            self._handle.update({"text/plain": text}, raw=True)
+            self._handle.update(page, raw=True)
         self._sent = _messages() if alone else -1
 
 
+def _page(text: str, link: str) -> dict[str, str]:
+    """A line as it is displayed: by itself, or with a link behind it that can be clicked."""
+    if not link:
+        return {"text/plain": text}
+    anchor = f'<a href="{html.escape(link)}" target="_blank" rel="noopener noreferrer">web UI</a>'
+    return {
+        "text/plain": f"{text} {link}",
+        "text/html": f'<pre style="{_STYLE}">{html.escape(text)} {anchor}</pre>',
+    }
+
+
+def is_watched() -> bool:
+    """Whether a person may look at the running cell: there is none, where a program runs the notebook."""
+    # such a program takes no input, and would keep a line in the notebook that it saves
+    return bool(getattr(_kernel(), "_allow_stdin", False))
+
+
 def notebook_line() -> Line | None:
-    """A line in the running cell; None outside a kernel, and where a program runs the notebook."""
-    # such a program takes no input, and would keep the line in the notebook that it saves
-    return _NotebookLine() if getattr(_kernel(), "_allow_stdin", False) else None
+    """A line in the running cell; None outside of those that a person may look at."""
+    return _NotebookLine() if is_watched() else None
 
 
-def show_while(over: threading.Event, describe: Callable[[], str]) -> bool:
+def show_while(over: threading.Event, describe: Callable[[], tuple[str, str]]) -> bool:
     """Display something in the running cell, and keep it up to date from a thread; False outside a kernel.
 
     Parameters
@@ -119,7 +137,7 @@ def show_while(over: threading.Event, describe: Callable[[], str]) -> bool:
     over : threading.Event
         Set when it will change no more.
     describe : callable
-        What it is now.
+        What it is now, and a link or nothing.
     """
     if _kernel() is None:
         return False
@@ -127,7 +145,7 @@ def show_while(over: threading.Event, describe: Callable[[], str]) -> bool:
 
     handle: Any = DisplayHandle()  # type: ignore[no-untyped-call]
     ended = over.is_set()  # asked first: it may end while this is shown
-    handle.display({"text/plain": describe()}, raw=True)
+    handle.display(_page(*describe()), raw=True)
     if not ended:
         threading.Thread(
             target=_keep, args=(handle, over, describe), name="omniduct shows progress", daemon=True
@@ -135,11 +153,11 @@ def show_while(over: threading.Event, describe: Callable[[], str]) -> bool:
     return True
 
 
-def _keep(handle: Any, over: threading.Event, describe: Callable[[], str]) -> None:
+def _keep(handle: Any, over: threading.Event, describe: Callable[[], tuple[str, str]]) -> None:
     try:
         ended = False
         while not ended:
             ended = over.wait(_EVERY)
-            handle.update({"text/plain": describe()}, raw=True)
+            handle.update(_page(*describe()), raw=True)
     except Exception:  # the page is an extra; perhaps the kernel ends
         logger.debug("showing what runs in the background", exc_info=True)

@@ -1,4 +1,4 @@
-"""The coordinators of the tests: each is started when a test first asks for it."""
+"""Ducts to the coordinators of the tests, and what they log in with."""
 
 from __future__ import annotations
 
@@ -7,19 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.services.kerberos import KDC
-from tests.services.oidc import OpenID
 from tests.services.trino import Trino
 
 from omniduct.databases.presto import TrinoClient
-
-
-@pytest.fixture(scope="session")
-def secure_trino() -> Iterator[Trino]:
-    """A Trino with TLS and every login there is; it knows the headers of Presto, too."""
-    presto = {"protocol.v1.alternate-header-name": "Presto"}
-    with Trino(secure=True, kdc=KDC(), issuer=OpenID(), **presto) as server:
-        yield server
 
 
 @pytest.fixture
@@ -38,13 +28,13 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def encrypted_key(secure_trino: Trino) -> Path:
+def encrypted_key(trino_server: Trino, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The key of carol, with the passphrase "open sesame"."""
     from cryptography.hazmat.primitives import serialization as form
 
-    key = form.load_pem_private_key(secure_trino.key.read_bytes(), None)
+    key = form.load_pem_private_key(trino_server.key.read_bytes(), None)
     cipher = form.BestAvailableEncryption(b"open sesame")
-    file = secure_trino.home / "carol.encrypted.key"
+    file = tmp_path_factory.mktemp("carol") / "encrypted.key"
     file.write_bytes(key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, cipher))
     return file
 
@@ -59,12 +49,12 @@ def made() -> Iterator[list[TrinoClient]]:
 
 
 @pytest.fixture
-def trino(secure_trino: Trino, made: list[TrinoClient]) -> Any:
+def trino(trino_server: Trino, made: list[TrinoClient]) -> Any:
     """Make a duct to the server with TLS, and no login but what is given."""
 
     def make(**login: Any) -> TrinoClient:
-        place = {"host": "localhost", "port": secure_trino.https_port, "verify": str(secure_trino.ca)}
-        names = {"catalog": "tpch", "schema": "tiny"}
+        place = {"host": "localhost", "port": trino_server.https_port, "verify": str(trino_server.ca)}
+        names = {"catalog": "tpch", "schema": "tiny", "progress": False}
         made.append(TrinoClient(name="tri", **{**place, **names, "server_protocol": "https", **login}))
         return made[-1]
 

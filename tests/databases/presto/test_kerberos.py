@@ -22,12 +22,11 @@ pytestmark = pytest.mark.usefixtures("no_environment")
 
 
 @pytest.fixture
-def kdc(secure_trino: Trino, monkeypatch: pytest.MonkeyPatch) -> KDC:
+def kdc(trino_kdc: KDC, monkeypatch: pytest.MonkeyPatch) -> KDC:
     """The realm, of which the environment knows; there is no ticket."""
-    assert secure_trino.kdc is not None
-    monkeypatch.setenv("KRB5_CONFIG", str(secure_trino.kdc.config))
-    monkeypatch.setenv("KRB5CCNAME", str(secure_trino.kdc.home / "no-ticket"))
-    return secure_trino.kdc
+    monkeypatch.setenv("KRB5_CONFIG", str(trino_kdc.config))
+    monkeypatch.setenv("KRB5CCNAME", str(trino_kdc.home / "no-ticket"))
+    return trino_kdc
 
 
 @pytest.fixture
@@ -48,6 +47,20 @@ def ticket(kdc: KDC, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_ticket_is_let_in(trino: Any, options: dict[str, Any]) -> None:
     assert who(trino(auth="kerberos", auth_options=options)) == "alice"
+
+
+@pytest.mark.usefixtures("ticket")
+@pytest.mark.parametrize(("preemptive", "answers"), [(True, 1), (False, 2)])
+def test_a_ticket_is_sent_without_being_asked_for_unless_that_is_unwanted(
+    trino: Any, preemptive: bool, answers: int
+) -> None:
+    duct = trino(auth="kerberos", auth_options={} if preemptive else {"force_preemptive": False})
+    duct.prepare()
+    courier = Courier(duct)
+    response = request(courier, duct, logins.authentication(duct)).post("SELECT 1")
+    assert [*response.history, response][0].status_code == (200 if preemptive else 401)
+    assert len(response.history) == answers - 1
+    courier.close()
 
 
 @pytest.mark.usefixtures("kdc")
@@ -86,7 +99,7 @@ def test_a_server_that_does_not_prove_itself_is_told_of(trino: Any) -> None:
 
 
 def test_a_configuration_of_its_own_is_nobody_elses(
-    kdc: KDC, ticket: None, secure_trino: Trino, trino: Any, monkeypatch: pytest.MonkeyPatch
+    kdc: KDC, ticket: None, trino_server: Trino, trino: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KRB5_CONFIG", "/dev/null")
     duct = trino(auth="kerberos", auth_options={"config": str(kdc.config)})

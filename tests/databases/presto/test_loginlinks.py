@@ -41,10 +41,10 @@ def log_in(server: Trino, url: str) -> None:
 
 
 @pytest.fixture
-def kernel(secure_trino: Trino, tmp_path: Path) -> Iterator[Kernel]:
+def kernel(trino_server: Trino, tmp_path: Path) -> Iterator[Kernel]:
     with Kernel(tmp_path) as kernel:
         kernel.run("%load_ext omniduct")
-        kernel.run(code(secure_trino))
+        kernel.run(code(trino_server))
         yield kernel
 
 
@@ -64,20 +64,20 @@ def link(kernel: Kernel) -> str:
     raise AssertionError("there was no link")
 
 
-def test_the_link_is_in_the_cell_until_one_has_logged_in(secure_trino: Trino, kernel: Kernel) -> None:
+def test_the_link_is_in_the_cell_until_one_has_logged_in(trino_server: Trino, kernel: Kernel) -> None:
     sent = kernel.start(ASK)
-    log_in(secure_trino, link(kernel))
+    log_in(trino_server, link(kernel))
     assert kernel.finish(sent).stdout == "[('alice',)]\n"
     assert list(kernel.page.displays.values()) == ["tri: logged in"]
     kernel.run(EXPIRE)
     sent = kernel.start(ASK)  # now it is the statement, on its own thread, that shows it
-    log_in(secure_trino, link(kernel))
+    log_in(trino_server, link(kernel))
     assert kernel.finish(sent).stdout == "[('alice',)]\n"
     assert list(kernel.page.displays.values()) == ["tri: logged in"] * 2
 
 
-def test_the_stop_button_ends_the_wait(secure_trino: Trino, kernel: Kernel) -> None:
-    for before in ("", code(secure_trino)):
+def test_the_stop_button_ends_the_wait(trino_server: Trino, kernel: Kernel) -> None:
+    for before in ("", code(trino_server)):
         kernel.run(before)
         sent = kernel.start("tri.connect()")
         link(kernel)
@@ -87,7 +87,7 @@ def test_the_stop_button_ends_the_wait(secure_trino: Trino, kernel: Kernel) -> N
         assert time.monotonic() - began < 3
         assert set(kernel.page.displays.values()) == {GIVEN_UP}
     sent = kernel.start("tri.connect()")
-    log_in(secure_trino, link(kernel))
+    log_in(trino_server, link(kernel))
     assert not kernel.finish(sent).error
     kernel.run(EXPIRE)
     sent = kernel.start(ASK)
@@ -119,34 +119,34 @@ def script(server: Trino, folder: Path, **variables: str) -> Any:
     )
 
 
-def test_the_link_is_printed_on_a_terminal(secure_trino: Trino, tmp_path: Path) -> None:
-    child = script(secure_trino, tmp_path)
+def test_the_link_is_printed_on_a_terminal(trino_server: Trino, tmp_path: Path) -> None:
+    child = script(trino_server, tmp_path)
     child.expect(r"tri: log in at (https://\S+)")
-    log_in(secure_trino, child.match[1])
+    log_in(trino_server, child.match[1])
     child.expect_exact("tri: logged in")
     child.expect_exact("[('alice',)]")
     child.close()
 
 
-def test_beside_a_terminal_the_page_is_opened(secure_trino: Trino, tmp_path: Path) -> None:
+def test_beside_a_terminal_the_page_is_opened(trino_server: Trino, tmp_path: Path) -> None:
     opened = tmp_path / "opened"
     browser = tmp_path / "browser"
     browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {opened}.new\nmv {opened}.new {opened}\nsleep 2\n')
     browser.chmod(0o700)
-    child = script(secure_trino, tmp_path, DISPLAY=":99", SSH_CONNECTION="", BROWSER=str(browser))
+    child = script(trino_server, tmp_path, DISPLAY=":99", SSH_CONNECTION="", BROWSER=str(browser))
     child.expect(r"tri: log in at (https://\S+)")
     deadline = time.monotonic() + 20
     while not opened.exists():
         assert time.monotonic() < deadline, "nothing was opened"
         time.sleep(0.05)
     assert opened.read_text() == child.match[1]
-    log_in(secure_trino, opened.read_text())
+    log_in(trino_server, opened.read_text())
     child.expect_exact("[('alice',)]")
     child.close()
 
 
-def test_control_c_ends_the_wait(secure_trino: Trino, tmp_path: Path) -> None:
-    child = script(secure_trino, tmp_path)
+def test_control_c_ends_the_wait(trino_server: Trino, tmp_path: Path) -> None:
+    child = script(trino_server, tmp_path)
     child.expect(r"tri: log in at (https://\S+)")
     child.sendintr()
     child.expect_exact(GIVEN_UP)

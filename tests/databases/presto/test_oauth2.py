@@ -74,12 +74,12 @@ def deny(url: str, server: Trino) -> None:
 
 
 @pytest.fixture
-def sit(secure_trino: Trino, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Person]:
+def sit(trino_server: Trino, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Person]:
     """Have a person sit at the terminal, without a browser to open, who logs in as alice.
 
     In the test itself: before, pytest puts a terminal of its own there.
     """
-    issuer, ca = secure_trino.issuer, secure_trino.ca
+    issuer, ca = trino_server.issuer, trino_server.ca
     assert issuer is not None
 
     def sit() -> Person:
@@ -152,17 +152,17 @@ def test_a_token_that_is_refused_is_replaced_once_for_all_threads(sit: Sit, send
     assert len(person.links) == 2
 
 
-def test_who_logs_in_as_somebody_else_is_let_in_as_that(secure_trino: Trino, sit: Sit, trino: Any) -> None:
+def test_who_logs_in_as_somebody_else_is_let_in_as_that(trino_server: Trino, sit: Sit, trino: Any) -> None:
     person = sit()
-    issuer = secure_trino.issuer
+    issuer = trino_server.issuer
     assert issuer is not None
-    person.follow = lambda url: issuer.log_in(url, "bob", secure_trino.ca)
+    person.follow = lambda url: issuer.log_in(url, "bob", trino_server.ca)
     assert who(trino(auth="oauth2")) == "bob"
 
 
-def test_a_login_that_is_denied_is_refused(secure_trino: Trino, sit: Sit, trino: Any) -> None:
+def test_a_login_that_is_denied_is_refused(trino_server: Trino, sit: Sit, trino: Any) -> None:
     person = sit()
-    person.follow = lambda url: deny(url, secure_trino)
+    person.follow = lambda url: deny(url, trino_server)
     with pytest.raises(DuctAuthenticationError, match=r"tri: the login was refused: .*access_denied"):
         trino(auth="oauth2").connect()
     assert person.getvalue().endswith("tri: the login was given up\n")
@@ -188,7 +188,7 @@ def test_the_wait_for_a_login_ends(sit: Sit, sending: Any) -> None:
 
 
 def test_a_statement_that_is_cancelled_waits_no_longer_and_who_waits_too_takes_over(
-    secure_trino: Trino, sit: Sit, sending: Any
+    trino_server: Trino, sit: Sit, sending: Any
 ) -> None:
     person = sit()
     log_in, person.follow = person.follow, lambda url: None
@@ -225,7 +225,7 @@ def test_with_nobody_to_log_in_it_fails_at_once(trino: Any) -> None:
     assert time.monotonic() - began < 3
 
 
-def test_a_login_does_not_go_on_without_tls(secure_trino: Trino, sit: Sit, trino: Any) -> None:
+def test_a_login_does_not_go_on_without_tls(trino_server: Trino, sit: Sit, trino: Any) -> None:
     person = sit()
     duct = trino(auth="oauth2")
     duct.prepare()

@@ -284,7 +284,7 @@ class PrestoClient(PrestoTables, DatabaseClient):
     def _explain(self, error: Exception, statement: str) -> Explanation:
         if isinstance(error, Refusal):
             return error.explanation
-        return errors.of_statement(error, statement)
+        return errors.of_statement(error, statement or getattr(error, "statement", ""))
 
     def _names_of(self, kind: str, missing: str, statement: str) -> list[str]:
         return names.names_of(self, kind, missing, statement)

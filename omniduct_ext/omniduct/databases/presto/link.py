@@ -30,6 +30,7 @@ NO_TRANSACTION = "NONE"
 _BUSY = (429, 503)  # the statement was not taken
 _BETWEEN = (502, 504)  # a gateway does not know whether it was
 _ATTEMPTS = 8
+_LONGEST_PAUSE = 10.0  # seconds
 _NO_QUERY = "20000101_000000_00000_aaaaa"
 
 
@@ -80,6 +81,12 @@ class _Retrying:
 def _pause(attempt: int) -> float:
     """Seconds before the next attempt; eight take about ten seconds."""
     return float(min(0.1 * 2 ** (attempt - 1), 2.0))
+
+
+def _asked_for(response: requests.Response) -> float:
+    """Seconds after which a server wants to be asked again; not more than a person may well wait."""
+    told = response.headers.get("Retry-After", "")
+    return min(float(told), _LONGEST_PAUSE) if told.isdigit() else 0.0
 
 
 class Link:
@@ -156,7 +163,7 @@ class Link:
         Refusal
             It is no coordinator.
         """
-        response = self.courier.get(self._sender.get_url("/v1/info"), timeout=timeout)
+        response = self._ask("/v1/info", timeout)
         try:
             said = response.json() if response.ok else None
         except ValueError:
@@ -181,11 +188,25 @@ class Link:
         DuctAuthenticationError
             The login is refused.
         """
-        url = self._sender.get_url(f"/v1/query/{_NO_QUERY}")
         headers = self._sender.http_headers
-        response = self.courier.get(url, headers=headers, timeout=timeout, renews=renews)
+        response = self._ask(f"/v1/query/{_NO_QUERY}", timeout, headers=headers, renews=renews)
         if response.status_code in (401, 502, 503, 504):
             self._check(response, "connecting")
+
+    def _ask(self, path: str, timeout: float, **given: Any) -> requests.Response:
+        """Ask the coordinator about itself; an error says what is amiss, and not what it is wrapped in."""
+        import requests
+
+        try:
+            return self.courier.get(self._sender.get_url(path), timeout=timeout, **given)
+        except requests.ReadTimeout:
+            raise TimeoutError(f"no answer within {timeout:g} s") from None
+        except requests.ConnectionError as error:
+            said = _other_words(error)
+            if not said:
+                raise
+            failure = ConnectionError(f"what listens there does not speak HTTP, it says {said!r}")
+        raise failure
 
     # Statements
 
@@ -204,7 +225,11 @@ class Link:
         if self.query is not None:
             self.query.close()
         query = self.query = Query(self, text, sent or text, headers)
-        query.begin()
+        try:
+            query.begin()
+        except BaseException:
+            query.close()
+            raise
         return query
 
     def command(self, statement: str) -> None:
@@ -214,26 +239,45 @@ class Link:
 
     def send(self, query: Query, headers: dict[str, str] | None) -> requests.Response:
         """Send a statement; once, unless it changes nothing, or has certainly not been taken."""
+        repeatable = first_word(query.text) in READS
+        return self._again(
+            lambda: self._sender.post(query.sent, headers),
+            query.unwanted,
+            lambda response: response.status_code in (_BUSY + _BETWEEN if repeatable else _BUSY),
+            lambda error: repeatable or _never_arrived(error),
+        )
+
+    def get(self, query: Query, uri: str) -> requests.Response:
+        """Ask for a page; again, where the answer does not come."""
+        return self._again(lambda: self._sender.get(uri), query.unwanted, _is_none, lambda error: True)
+
+    def _again(
+        self,
+        ask: Callable[[], requests.Response],
+        unwanted: Event,
+        may_pass: Callable[[requests.Response], bool],
+        may_repeat: Callable[[Exception], bool],
+    ) -> requests.Response:
+        """An answer; asked for again while what comes instead may pass, as long as somebody wants it.
+
+        The driver does so, too, but where it is told when to ask again, no interrupt would end its wait.
+        """
         import requests
 
-        repeatable = first_word(query.text) in READS
-        attempt = 0
-        while True:
-            attempt += 1
+        lost = requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError
+        for attempt in range(1, _ATTEMPTS + 1):
+            pause = _pause(attempt)
             try:
-                response = self._sender.post(query.sent, headers)
-                again = response.status_code in (_BUSY + _BETWEEN if repeatable else _BUSY)
-                if not again or attempt == _ATTEMPTS:
+                response = ask()
+                if not may_pass(response) or attempt == _ATTEMPTS:
                     return response
-            except (requests.ConnectionError, requests.Timeout) as error:
-                if not (repeatable or _never_arrived(error)) or attempt == _ATTEMPTS:
+                pause = max(pause, _asked_for(response))
+            except lost as error:
+                if not may_repeat(error) or attempt == _ATTEMPTS:
                     raise
-            if query.unwanted.wait(_pause(attempt)):
-                raise DuctStatementError(f"{self.name}: the statement was cancelled")
-
-    def get(self, uri: str) -> requests.Response:
-        """Ask for a page; again, where the answer does not come."""
-        return self.reader.get(uri)
+            if self.is_closed or unwanted.wait(pause):
+                break
+        raise DuctStatementError(f"{self.name}: the statement was cancelled")
 
     def process(self, response: requests.Response, body: bytes) -> TrinoStatus:
         """What a response says; the session's state follows it.
@@ -248,7 +292,10 @@ class Link:
             The login is refused.
         """
         self._check(response, "sending" if response.request.method == "POST" else "reading")
-        status = self.reader.process(cast("requests.Response", _Answered(response, body)))
+        try:
+            status = self.reader.process(cast("requests.Response", _Answered(response, body)))
+        except (LookupError, TypeError, ValueError):  # no JSON, or another's
+            raise self._refusal(response, "sending") from None
         self._follow(response.headers)
         return status
 
@@ -299,6 +346,20 @@ class Link:
         self.is_closed = True
         if self.query is not None:
             self.query.close()
+
+
+def _is_none(response: requests.Response) -> bool:
+    """Whether it is no page: a busy server may send an empty one."""
+    return response.status_code in _BUSY + _BETWEEN or (response.ok and not response.content)
+
+
+def _other_words(error: Exception) -> str:
+    """What somebody says who does not speak HTTP."""
+    import http.client
+
+    within = error.args[0] if error.args else error
+    said = next((each for each in within.args if isinstance(each, http.client.BadStatusLine)), None)
+    return "" if said is None or isinstance(said, http.client.RemoteDisconnected) else str(said).strip()
 
 
 def _never_arrived(error: Exception) -> bool:

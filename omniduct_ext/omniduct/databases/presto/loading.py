@@ -105,21 +105,27 @@ class LoadedTables(ReplacedTables):
     def _make(self, frame: pa.Table, table: ParsedNamespaces, exists: bool, properties: Any) -> None:
         own = self._own
         sending = Sending(own, of_new(frame, self._has_digits, own._quote, own.name), properties)
-        is_plain = not exists and not sending.rows.finest
-        if is_plain and sending.at_once(f"CREATE TABLE {table} AS"):
+        if exists:
+            self._check_no_transaction()
+        if not sending.rows.finest and self._make_at_once(sending, table, exists):
             return
         stage = self._staged(sending, table)
         if not exists:
             self._take_name(stage, table)
-            return
-        with self._dropped_on_failure(stage):
-            replaced = self._replace_at_once(
-                table, lambda head: self._run_text(f"{head} SELECT * FROM {stage}")
-            )
-        if replaced:
+        elif self._replace_by(stage, table):
             self._drop_quietly(stage)
         else:
             self._swap(stage, table)
+
+    def _make_at_once(self, sending: Sending, table: ParsedNamespaces, exists: bool) -> bool:
+        if exists:
+            return self._replace_at_once(table, sending.at_once)
+        return sending.at_once(f"CREATE TABLE {table} AS")
+
+    def _replace_by(self, stage: ParsedNamespaces, table: ParsedNamespaces) -> bool:
+        """Have the connector replace a table by a copy of another, if it can."""
+        with self._dropped_on_failure(stage):
+            return self._replace_at_once(table, lambda head: self._run_text(f"{head} SELECT * FROM {stage}"))
 
     def _check_digits(self, sending: Sending, stage: ParsedNamespaces) -> None:
         """Complain if the connector has cut times off: it makes columns of types that it has."""

@@ -113,7 +113,11 @@ class Query:
         assert uri is not None
         self.check()
         with self._fetching:
-            response = self._link.get(uri)
+            try:
+                response = self._link.get(self, uri)
+            except Exception as error:
+                vars(error).update(statement=self.text)  # which is not known where a result is read
+                raise
             self.last_uri = uri
             found = self._take(response)
         return found
@@ -125,7 +129,8 @@ class Query:
         try:
             status = self._link.process(response, rest)
         except BaseException as error:
-            self.next_uri = None
+            if hasattr(error, "error_name"):  # else it was somebody in between, and the query goes on
+                self.next_uri = None
             # for who says what it means: see `errors.of_statement`
             vars(error).update(info_uri=self.info_uri, sent=self.sent)
             raise

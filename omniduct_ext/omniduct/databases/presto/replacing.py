@@ -88,22 +88,24 @@ class ReplacedTables(TableMethods):
 
     # The steps
 
-    def _replace_at_once(self, table: ParsedNamespaces, fill: Callable[[str], None]) -> bool:
-        """Have the connector replace a table, if it can. `fill` takes the words before the query."""
+    def _replace_at_once(self, table: ParsedNamespaces, fill: Callable[[str], object]) -> bool:
+        """Have the connector replace a table, if it can.
+
+        `fill` takes the words before the query, and gives False if that takes more than a statement.
+        """
         own = self._own
         own.connect()
         here = str(own.host), str(table.as_dict()["catalog"])
         if own._version < _REPLACES_FROM or here in self._replaces_not:
             return False
         try:
-            fill(f"CREATE OR REPLACE TABLE {table} AS")
+            return fill(f"CREATE OR REPLACE TABLE {table} AS") is not False
         except DuctStatementError as error:
             if name_of(error) != "NOT_SUPPORTED":
                 raise
             if "replac" in str(error):  # else it may be the query that is not supported
                 self._replaces_not.add(here)
             return False
-        return True
 
     def _swap(self, stage: ParsedNamespaces, table: ParsedNamespaces) -> None:
         """Put a table in the place of another, which is dropped."""
@@ -183,8 +185,8 @@ class ReplacedTables(TableMethods):
         if kept:
             raise DuctStatementError(
                 f"{self._own.name}: the rows of {table} cannot be deleted: its connector has neither "
-                f"DELETE nor TRUNCATE TABLE for it. Another table in its place would be without its {', '.join(kept)}: "
-                "if that is what you want, say if_exists='replace'"
+                f"DELETE nor TRUNCATE TABLE for it. Another table in its place would be without its "
+                f"{', '.join(kept)}: if that is what you want, say if_exists='replace'"
             )
 
     # When a step fails

@@ -45,7 +45,7 @@ class Sending:
         if count > self._fitting():
             return False
         text = f"{head} {self.rows.query(0, count)}"
-        return self._run(lambda running: self._send(text))
+        return bool(self._run(lambda running: self._send(text)))
 
     def in_pieces(self, first: str, then: str) -> None:
         """Send all rows, in as many statements as it takes; one at least.
@@ -65,19 +65,20 @@ class Sending:
         return max(int((self._limit * _ROOM - around) / max(each, 1)), 1)
 
     def _send_pieces(self, first: str, then: str, running: Running) -> None:
-        head, start, most = first, 0, self._fitting()
-        while head == first or start < self.rows.count:
+        head, start, most, total = first, 0, self._fitting(), self.rows.count
+        while start < max(total, 1):  # one without rows makes the table
             check_wanted()
-            count = min(most, self.rows.count - start)
+            count = min(most, total - start)
             text = f"{head} {self.rows.query(start, count)}"
             if self._send(text):
                 running.add(count)
-                head, start = then, start + count
+                head, start = then, start + max(count, 1)
                 continue
             if count <= 1:
                 raise DuctArgumentError(
                     f"{self._client.name}: the row {start} of the frame takes a statement of "
-                    f"{_length(text):,} characters, and the server takes {self._limit:,} (its query.max-length): leave it out"
+                    f"{_length(text):,} characters, and the server takes {self._limit:,} (its "
+                    "query.max-length): leave it out"
                 )
             most = max(int(count * min(self._limit * _ROOM / _length(text), 0.9)), 1)
 

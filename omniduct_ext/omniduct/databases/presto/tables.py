@@ -72,12 +72,12 @@ class PrestoTables(LoadedTables):
         return self._tables(catalog, _EVERY, options)
 
     def _tables_there(self, catalog: str, schema: str, options: dict[str, Any]) -> pa.Table:
+        if catalog != _EVERY and catalog.lower() not in self._catalogs():
+            near_by = near(catalog, self._catalogs())
+            raise DuctNotFound(f"{self._own.name}: there is no catalog {catalog!r}{near_by}")
         found = self._tables(catalog, schema, options)
-        if (
-            not found.num_rows
-            and _EVERY not in (catalog, schema)
-            and schema.lower() not in self._schemas(catalog)
-        ):
+        is_there = found.num_rows or _EVERY in (catalog, schema) or schema.lower() in self._schemas(catalog)
+        if not is_there:
             raise self._no_schema(catalog, schema)
         return found
 
@@ -142,10 +142,11 @@ class PrestoTables(LoadedTables):
         return near(place.table, self._names_in(place.catalog, place.schema))
 
     def _no_schema(self, catalog: str | None, schema: str) -> DuctNotFound:
-        among = f" in the catalog {catalog!r}" if catalog else ""
         names = [*(self._schemas(catalog) if catalog else []), *self._catalogs()]
+        among = f"the catalog {catalog!r}" if catalog else "the session, which has no catalog"
         return DuctNotFound(
-            f"{self._own.name}: there is no schema {schema!r}{among}, and no catalog{near(schema, names)}"
+            f"{self._own.name}: there is no schema {schema!r} in {among}, nor a catalog of that name"
+            f"{near(schema, names)}"
         )
 
     def _catalogs(self) -> list[str]:
@@ -163,8 +164,8 @@ class PrestoTables(LoadedTables):
         for level in ("catalog", "schema"):
             if not parts[level]:
                 raise DuctConfigError(
-                    f"{self._own.name}: the {level} of {table} is not known: name it as catalog.schema.table, "
-                    "run USE catalog.schema, or give the duct a catalog and a schema"
+                    f"{self._own.name}: the {level} of {table} is not known: name it as "
+                    "catalog.schema.table, run USE catalog.schema, or give the duct a catalog and a schema"
                 )
         return _Place(**parts)
 
@@ -257,8 +258,7 @@ class PrestoTables(LoadedTables):
         text = self._created(table, kind)
         definition = definitions.read(text or "")
         found = {
-            **{f"table_{level}": name for level, name in zip(_Place._fields, place, strict=True)},
-            "table_type": kind,
+            **dict(zip(_LISTED, (*place, "BASE TABLE" if kind == "TABLE" else kind), strict=True)),
             "comment": definition.comment,
             "estimated_rows": self._count(table) if kind == "TABLE" else None,
             **definition.properties,

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from omniduct.core import cleanup
 from omniduct.core.lifecycle import twin
-from omniduct.databases.session.progress import Progress, Showing, counts, duration, shown
+from omniduct.databases.session.progress import Progress, counts, duration, link_of, shown
 from omniduct.databases.session.running import PATIENCE, Interrupted, place_of_caller, tell
+from omniduct.databases.session.showing import Showing
 from omniduct.databases.session.streaming import Beside
 from omniduct.errors import DuctError, DuctStatementError, DuctTimeout
 
@@ -268,11 +269,12 @@ class _Work:
         rows = running.rows
         return f"finished in {took}" + ("" if rows is None else f": {rows:,} row{'' if rows == 1 else 's'}")
 
-    def shown(self) -> str:
-        """The same for a page that is kept up to date: while it runs, a line of progress."""
+    def shown(self) -> tuple[str, str]:
+        """The same for a page that is kept up to date: a line of progress and its link while it runs."""
         if self.has_ended():
-            return str(self)
-        return shown(self.name, self.beside.progress(), self.running.elapsed)
+            return str(self), ""
+        progress = self.running.worth_a_bar(self.beside.progress())
+        return shown(self.name, progress, self.running.elapsed), link_of(progress)
 
     def _sentence(self) -> str:
         return str(self.error).removeprefix(f"{self.name}: ") or type(self.error).__name__

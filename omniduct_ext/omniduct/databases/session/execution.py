@@ -46,8 +46,8 @@ class Execution(Transactions, DatabaseHooks, Duct):
         self, prepared: list[Statement], finish: Callable[[Any], _Result], options: dict[str, Any]
     ) -> _Result:
         """Run statements on the session, one after the other, and what to do with the last's cursor."""
-        running = Running(self.name, prepared[-1].text)
-        return self._on_session(lambda: self._run_all(prepared, finish, options), running)
+        with Running(self.name, prepared[-1].text).noted() as running:
+            return self._on_session(lambda: self._run_all(prepared, finish, options), running)
 
     def _run_all(
         self, prepared: list[Statement], finish: Callable[[Any], _Result], options: dict[str, Any]
@@ -171,7 +171,8 @@ class Execution(Transactions, DatabaseHooks, Duct):
                 failure = self._failure(error, note=self._recovered(None))
             raise failure
 
-        return self._on_session(call)
+        with Running(self.name).noted() as running:
+            return self._on_session(call, running)
 
     def _on_session(self, function: Callable[[], _Result], running: Running | None = None) -> _Result:
         running = running or Running(self.name)

@@ -1,17 +1,15 @@
-"""How far a statement is, and the line that says so once it takes more than a second."""
+"""How far a statement is, and the line that says so."""
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import logging
-import os
 import re
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any
 
 from omniduct.databases.session.running import check_wanted
 
@@ -21,13 +19,13 @@ if TYPE_CHECKING:
 __all__ = [
     "CHANGES",
     "CURRENT",
-    "Line",
     "Progress",
     "Running",
-    "Showing",
     "counted",
     "counts",
     "duration",
+    "link_of",
+    "logged",
     "note_changes",
     "shown",
 ]
@@ -36,11 +34,9 @@ logger = logging.getLogger("omniduct")
 
 _CHANGES_ROWS = re.compile(r"\b(?:INSERT|UPDATE|DELETE|MERGE|REPLACE|COPY)\b", re.IGNORECASE)
 
-SHOWN_AFTER = 1.0
-"""Seconds after which a statement shows its progress."""
-
 _BAR = 60  # columns, at most
 _LEAST_BAR = 30  # below this a percentage says as much
+_URL = re.compile(r"https?://[!-~]+")
 
 
 @dataclass(frozen=True)
@@ -55,12 +51,15 @@ class Progress:
         So far.
     text : str
         Anything else, as the state that the service calls it.
+    link : str
+        The statement's page in the service's own web UI.
     """
 
     fraction: float | None = None
     rows: int | None = None
     bytes: int | None = None
     text: str = ""
+    link: str = ""
 
 
 class Running:
@@ -81,6 +80,10 @@ class Running:
         Whether its turn has come.
     unwanted : bool
         Set from another thread, to have it cancelled by who waits for it.
+    failed : bool
+        Whether an exception has ended it.
+    logged : bool
+        Whether the log has heard of it, and so is to hear of its end.
     """
 
     def __init__(self, name: str, statement: str = "") -> None:
@@ -91,16 +94,35 @@ class Running:
         self.bytes: int | None = None
         self.began = False
         self.unwanted = False
+        self.failed = False
+        self.logged = False
         self._ended: float | None = None
+        self._first: float | None = None
 
     @property
     def elapsed(self) -> float:
         """Seconds since it was called; until its end, once it has ended."""
         return (self._ended or time.monotonic()) - self.started
 
+    @contextlib.contextmanager
+    def noted(self) -> Iterator[Running]:
+        """Within this it is under way."""
+        try:
+            yield self
+        except BaseException:
+            self.failed = True
+            raise
+        finally:
+            self.end()
+
     def end(self) -> None:
-        """Note the end."""
+        """Note the end, if it is not noted yet."""
+        if self._ended is not None:
+            return
         self._ended = time.monotonic()
+        if self.logged:
+            how = "failed" if self.failed else "finished"
+            logger.info("%s: %s after %s", self.name, how, duration(self.elapsed))
 
     def add(self, rows: int, size: int | None = None) -> None:
         """Count rows, and their bytes, of the result."""
@@ -113,7 +135,14 @@ class Running:
         said = said or Progress()
         rows = said.rows if said.rows is not None else self.rows
         size = said.bytes if said.bytes is not None else self.bytes
-        return Progress(said.fraction, rows, size, said.text)
+        return replace(said, rows=rows, bytes=size)
+
+    def worth_a_bar(self, progress: Progress) -> Progress:
+        """The same without a fraction that says nothing: one that has not moved since it was first said."""
+        if self._first is None:
+            self._first = progress.fraction
+        fraction = progress.fraction or 0
+        return progress if 0 < fraction != self._first else replace(progress, fraction=None)
 
 
 CURRENT: contextvars.ContextVar[Running | None] = contextvars.ContextVar("omniduct_running", default=None)
@@ -228,6 +257,25 @@ def counts(progress: Progress) -> str:
     return ", ".join(filter(None, said))
 
 
+def logged(name: str, progress: Progress, seconds: float) -> str:
+    """The line for a log.
+
+    >>> logged("pg", Progress(rows=1_200_000, text="RUNNING", link="http://pg/ui"), 12.0)
+    'pg: RUNNING, 1.20M rows [00:12] http://pg/ui'
+    """
+    line = f"{name}: {counts(progress) or 'running'} [{_interval(seconds)}]"
+    return f"{line} {link_of(progress)}".rstrip()
+
+
+def link_of(progress: Progress) -> str:
+    """The link, if it is one that a person can follow; a service may send anything.
+
+    >>> link_of(Progress(link="http://trino/ui/?20261123")), link_of(Progress(link="javascript:alert(1)"))
+    ('http://trino/ui/?20261123', '')
+    """
+    return progress.link if _URL.fullmatch(progress.link) else ""
+
+
 def duration(seconds: float) -> str:
     """A time, as it is said.
 
@@ -267,112 +315,3 @@ def _sized(count: float) -> str:
     from tqdm import tqdm
 
     return str(tqdm.format_sizeof(count)) if count >= 1000 else f"{count:.0f}"
-
-
-class Line(Protocol):
-    """Where a line of progress is shown: it is written over, and goes away in the end."""
-
-    ascii: bool
-
-    @property
-    def width(self) -> int:
-        """The columns that it has."""
-
-    def show(self, text: str) -> None:
-        """Show this instead."""
-
-    def close(self) -> None:
-        """Take the line away."""
-
-
-class _TerminalLine:
-    def __init__(self, terminal: TextIO) -> None:
-        self._terminal = terminal
-        self._taken = 0
-        self.ascii = "utf" not in (terminal.encoding or "").lower()
-
-    @property
-    def width(self) -> int:
-        """One column less than there are: in the last one some terminals go to the next line."""
-        try:
-            columns = os.get_terminal_size(self._terminal.fileno()).columns
-        except (OSError, ValueError):
-            columns = 0
-        return (columns or 80) - 1
-
-    def show(self, text: str) -> None:
-        from tqdm.utils import disp_len
-
-        taken, width = self._taken, disp_len(text)
-        self._taken = width
-        self._write(text + " " * (min(taken, self.width) - width))
-
-    def close(self) -> None:
-        self._write(" " * min(self._taken, self.width))
-        self._write("")
-
-    def _write(self, text: str) -> None:
-        encoding = self._terminal.encoding or "ascii"
-        self._terminal.write("\r" + text.encode(encoding, "replace").decode(encoding))
-        self._terminal.flush()
-
-
-def _new_line() -> Line | None:
-    """A line where the person can see it; None where nobody looks: a script's output, a log."""
-    if "IPython" in sys.modules:
-        from omniduct.ipython.progress import notebook_line
-
-        line = notebook_line()
-        if line is not None:
-            return line
-    terminal = sys.stderr
-    return _TerminalLine(terminal) if terminal is not None and terminal.isatty() else None
-
-
-class Showing:
-    """The line of one call: there once it has taken a second, and gone in the end.
-
-    It is the main thread's: in others it shows nothing.
-
-    Parameters
-    ----------
-    running : Running
-        The call.
-    ask : callable
-        Gives how far it is.
-    wanted : bool
-        Whether to show anything.
-    """
-
-    def __init__(self, running: Running, ask: Callable[[], Progress], wanted: bool = True) -> None:
-        self._running = running
-        self._ask = ask
-        self._wanted = wanted and threading.current_thread() is threading.main_thread()
-        self._line: Line | None = None
-        self._from = time.monotonic() + SHOWN_AFTER
-
-    def look(self) -> None:
-        """Show how far it is now, if it is time to; who waits calls this some times a second."""
-        if not self._wanted or time.monotonic() < self._from:
-            return
-        try:
-            self._line = self._line or _new_line()
-            self._wanted = self._line is not None
-            if self._line is not None:
-                self._show(self._line)
-        except Exception:  # the line is an extra
-            self._wanted = False
-            logger.debug("%s: showing progress", self._running.name, exc_info=True)
-
-    def _show(self, line: Line) -> None:
-        running = self._running
-        line.show(shown(running.name, self._ask(), running.elapsed, line.width, line.ascii))
-
-    def close(self) -> None:
-        """Take the line away."""
-        line, self._line = self._line, None
-        if line is not None:
-            try:
-                line.close()
-            except Exception:
-                logger.debug("%s: taking the progress away", self._running.name, exc_info=True)

@@ -90,6 +90,7 @@ class Beside:
                 return self.client._on_session(function, self.running)
             return self._call_own(self._own, function)
         except BaseException:
+            self.running.failed = True
             self.close()
             raise
 
@@ -119,6 +120,7 @@ class Beside:
                 elif self._result is not None and self.client._life.state == CONNECTED:
                     self.client._on_session(self._abandon)
             finally:
+                self.running.end()
                 if self._counted:
                     self.client._life.end_statement(beside=True)
 

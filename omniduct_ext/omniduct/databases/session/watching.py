@@ -7,7 +7,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from omniduct.core import failures
-from omniduct.databases.session.progress import Progress, Running, Showing
+from omniduct.databases.session.progress import Progress, Running
+from omniduct.databases.session.showing import Showing
 
 if TYPE_CHECKING:
     from omniduct.databases.base import DatabaseClient
