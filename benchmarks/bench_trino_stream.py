@@ -32,9 +32,8 @@ Write = Callable[[str], object]
 
 def statement(part: str) -> str:
     """Read the table once, or several times."""
-    return "SELECT trips.* FROM trips" + (
-        f" CROSS JOIN UNNEST(sequence(1, {PARTS[part]}))" if PARTS[part] > 1 else ""
-    )
+    times = f"UNNEST(sequence(1, {PARTS[part]})) CROSS JOIN " if PARTS[part] > 1 else ""
+    return f"SELECT trips.* FROM {times}trips"
 
 
 def measured(part: str, write: Write) -> harness.Samples:
@@ -65,7 +64,7 @@ def wire(spooled: bool, part: str) -> harness.Samples:
     read = Wire(spooled).read
     read(FEW)
     seconds = harness.times(
-        lambda _: read(statement(part)), 1, check=lambda size: size > 5 * PARTS[part] * servers.ROWS
+        lambda _: read(statement(part)), 1, check=lambda size: size > PARTS[part] * servers.ROWS
     )
     return {SECONDS.format(part): seconds}
 

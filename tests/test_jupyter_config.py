@@ -24,7 +24,7 @@ def registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> DuctRegistry:
 
 def test_every_entry_of_the_teams_configuration_loads(registry: DuctRegistry) -> None:
     assert registry.problems == []
-    assert registry.names == ["home", "scratch", "shop", "staging/orders", "warehouse", "wh"]
+    assert registry.names == ["home", "lake", "scratch", "shop", "staging/orders", "warehouse", "wh"]
 
 
 def test_each_duct_remembers_the_file_key_and_line_it_came_from(registry: DuctRegistry) -> None:

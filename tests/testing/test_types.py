@@ -1,4 +1,4 @@
-"""The table of types: made, put into a document, and read back."""
+"""The tables of types: made, put into a document, and read back."""
 
 from __future__ import annotations
 
@@ -39,6 +39,18 @@ def test_what_is_put_into_a_document_is_read_back() -> None:
     assert text.startswith("# Title\n<!-- types -->\n|")
     assert text.endswith("|\n<!-- /types -->\nend\n")
     assert inserted(text, table_of_types(FOUND)) == text
+
+
+def test_several_tables_are_read_as_one() -> None:
+    some, others = {"One": FOUND["One"]}, {"Other": FOUND["Other"], "Third": FOUND["Third"]}
+    text = inserted(DOCUMENT, table_of_types(some), table_of_types(others))
+    assert text.count("\n|--") == 2
+    assert read(text) == FOUND
+    assert inserted(text, table_of_types(some), table_of_types(others)) == text
+
+
+def test_a_document_without_tables_says_nothing() -> None:
+    assert read(inserted(DOCUMENT, "")) == {}
 
 
 def test_a_document_without_the_marks_is_refused() -> None:

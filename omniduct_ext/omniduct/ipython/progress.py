@@ -24,7 +24,11 @@ logger = logging.getLogger("omniduct")
 
 _COLUMNS = 100
 _EVERY = 0.5  # seconds between two updates: each is a message to the page
-_STYLE = "margin: 0; padding: 0"
+# As JupyterLab shows plain text, by its own variables; elsewhere as text of a fixed width looks there.
+_STYLE = (
+    "background: none; margin: 0; padding: 0 0 0 calc(0.6 * var(--jp-code-font-size, 0px)); "
+    "font-size: var(--jp-code-font-size, inherit); line-height: var(--jp-code-line-height, inherit)"
+)
 
 
 class CellStarts:

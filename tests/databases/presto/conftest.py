@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.databases.presto.scenes import SETTINGS, Gate, Scene
+from tests.services.coordinator import Coordinator
+from tests.services.presto import Presto
 from tests.services.trino import Trino
 
-from omniduct.databases.presto import TrinoClient
+from omniduct.databases.presto import TrinoClient, heartbeat
 
 
 @pytest.fixture
@@ -59,3 +62,22 @@ def trino(trino_server: Trino, made: list[TrinoClient]) -> Any:
         return made[-1]
 
     return make
+
+
+@pytest.fixture(scope="session", params=[Trino, Presto], ids=["trino", "presto"])
+def coordinator(request: pytest.FixtureRequest) -> Iterator[Coordinator]:
+    """A server of this process alone, set up as `scenes` says; who stops it starts it again."""
+    server: Coordinator = request.param(**SETTINGS)
+    with server:
+        yield server
+
+
+@pytest.fixture
+def scene(coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    """A server that is put through something, after which nothing may be left."""
+    # In this way the thread that does it ends soon after the last.
+    monkeypatch.setattr(heartbeat, "EVERY", 1.0)
+    with Gate(coordinator.host, coordinator.port) as proxy:
+        scene = Scene(coordinator, proxy)
+        yield scene
+        assert scene.left() == "nothing"

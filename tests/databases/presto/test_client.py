@@ -266,6 +266,17 @@ def test_values_of_numpy_and_pandas_are_those_of_python(given: Any, found: Any, 
     assert value(duct, "SELECT {{ given | bind }}", context={"given": given}) == found
 
 
+@pytest.mark.parametrize(
+    "given", [MOMENT.replace(microsecond=1), datetime.time(1, 2, 3, 4), {"a": MOMENT.replace(microsecond=1)}]
+)
+def test_a_time_that_presto_would_cut_off_is_refused(given: Any, make: Made) -> None:
+    with pytest.raises(
+        DuctStatementError, match=r"presto: the bind value .* parts of a millisecond.*round it first"
+    ):
+        make("presto").query("SELECT {{ given | bind }}", context={"given": given})
+    assert value(make("trino"), "SELECT {{ given | bind }}", context={"given": given}) == given
+
+
 def test_a_value_without_a_type_is_said(duct: PrestoClient) -> None:
     with pytest.raises(DuctStatementError, match=r"bind value 1 is <object.*has no type"):
         duct.query("SELECT {{ x | bind }}", context={"x": object()})

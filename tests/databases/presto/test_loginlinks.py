@@ -13,6 +13,7 @@ from typing import Any
 import pexpect
 import pytest
 from tests.services.kernels import Kernel, environment
+from tests.services.tcp import until
 from tests.services.trino import Trino
 
 MAKE = """
@@ -119,26 +120,33 @@ def script(server: Trino, folder: Path, **variables: str) -> Any:
     )
 
 
-def test_the_link_is_printed_on_a_terminal(trino_server: Trino, tmp_path: Path) -> None:
-    child = script(trino_server, tmp_path)
+@pytest.fixture
+def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the browser writes what it was opened with; it stays open for a while."""
+    opened, browser = tmp_path / "opened", tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {opened}.new\nmv {opened}.new {opened}\nsleep 2\n')
+    browser.chmod(0o700)
+    monkeypatch.setenv("BROWSER", str(browser))
+    return opened
+
+
+@pytest.mark.parametrize("away", [{}, {"DISPLAY": ":99", "SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22"}])
+def test_the_link_is_printed_on_a_terminal(
+    trino_server: Trino, tmp_path: Path, opened: Path, away: dict[str, str]
+) -> None:
+    child = script(trino_server, tmp_path, **away)
     child.expect(r"tri: log in at (https://\S+)")
     log_in(trino_server, child.match[1])
     child.expect_exact("tri: logged in")
     child.expect_exact("[('alice',)]")
     child.close()
+    assert not opened.exists()
 
 
-def test_beside_a_terminal_the_page_is_opened(trino_server: Trino, tmp_path: Path) -> None:
-    opened = tmp_path / "opened"
-    browser = tmp_path / "browser"
-    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {opened}.new\nmv {opened}.new {opened}\nsleep 2\n')
-    browser.chmod(0o700)
-    child = script(trino_server, tmp_path, DISPLAY=":99", SSH_CONNECTION="", BROWSER=str(browser))
+def test_beside_a_terminal_the_page_is_opened(trino_server: Trino, tmp_path: Path, opened: Path) -> None:
+    child = script(trino_server, tmp_path, DISPLAY=":99", SSH_CONNECTION="")
     child.expect(r"tri: log in at (https://\S+)")
-    deadline = time.monotonic() + 20
-    while not opened.exists():
-        assert time.monotonic() < deadline, "nothing was opened"
-        time.sleep(0.05)
+    until(opened.exists, "the browser")
     assert opened.read_text() == child.match[1]
     log_in(trino_server, opened.read_text())
     child.expect_exact("[('alice',)]")

@@ -52,6 +52,15 @@ def test_without_a_word_on_authorities_the_environment_has_its_way(
     assert info(Courier(client), client).ok
 
 
+def test_a_storage_may_have_its_certificate_from_the_same_authority(trino_server: Trino) -> None:
+    client = duct(trino_server)
+    storage = f"https://127.0.0.1:{trino_server.https_port}/v1/info"  # which is not the duct's host
+    assert Courier(client).get(storage, timeout=10).ok
+    client = duct(trino_server, verify=True)
+    with pytest.raises(requests.exceptions.SSLError):
+        Courier(client).get(storage, timeout=10)
+
+
 def test_false_takes_any_certificate_and_says_nothing(
     trino_server: Trino, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -16,7 +18,7 @@ import pytest
 
 from omniduct import DuctRegistry
 from omniduct.databases.duckdb import DuckDBClient
-from omniduct.databases.session.progress import CURRENT, Progress, Running, counted, counts, shown
+from omniduct.databases.session.progress import CURRENT, Progress, Running, counted, counts, link_of, shown
 
 SOURCE = Path(__file__).resolve().parents[3] / "omniduct_ext"
 
@@ -70,6 +72,28 @@ def test_what_the_service_says_comes_before_what_was_counted_here() -> None:
     running.add(6)
     assert running.merged(None) == Progress(rows=11, bytes=100)
     assert running.merged(Progress(0.5, rows=3, text="x")) == Progress(0.5, 3, 100, "x")
+    assert running.merged(Progress(link="http://here")) == Progress(rows=11, bytes=100, link="http://here")
+
+
+@pytest.mark.parametrize(
+    ("said", "worth"),
+    [
+        ([None, None], [None, None]),
+        ([0.0, 0.0, 0.1], [None, None, 0.1]),
+        ([0.3, 0.3, 0.4, 0.4], [None, None, 0.4, 0.4]),
+        ([None, 0.3, None, 0.3, 0.5], [None, None, None, None, 0.5]),
+    ],
+)
+def test_a_bar_is_of_a_fraction_that_moves(said: list[float | None], worth: list[float | None]) -> None:
+    running = Running("db")
+    assert [running.worth_a_bar(Progress(fraction)).fraction for fraction in said] == worth
+
+
+@pytest.mark.parametrize(
+    "link", ["", "javascript:alert(1)", "http://a b", "http://a\x1b[2J", "ftp://a", "https://a\n", "http://"]
+)
+def test_a_link_that_nobody_should_follow_is_none(link: str) -> None:
+    assert link_of(Progress(link=link)) == ""
 
 
 # What is counted
@@ -130,6 +154,7 @@ def test_asking_for_progress_is_harmless_at_any_moment(db: DuckDBClient) -> None
 SCRIPT = """
 import sys, threading, time
 from omniduct.databases.duckdb import DuckDBClient
+from omniduct.databases.session.progress import Progress
 
 def nap(seconds: float) -> float:
     time.sleep(seconds)
@@ -138,6 +163,7 @@ def nap(seconds: float) -> float:
 db = DuckDBClient(name="db", progress={progress})
 db.connect()._connection.create_function("nap", nap, ["DOUBLE"], "DOUBLE")
 db.query("SELECT 1")
+{before}
 print("begun", flush=True)
 threading.Timer(2.0, db.cancel).start()
 try:
@@ -149,9 +175,14 @@ print("ended", flush=True)
 SAID = "db: the statement was cancelled"
 
 
-def script(folder: Path, progress: bool = True) -> str:
+# It then says of itself what a service with a web UI says.
+LINK = "http://127.0.0.1:8080/ui/query.html?20261123_010203_00001_abcde"
+WITH_LINK = f"db._progress = lambda cursor: Progress(text='RUNNING', link='{LINK}')"
+
+
+def script(folder: Path, progress: bool = True, before: str = "") -> str:
     path = folder / "script.py"
-    path.write_text(SCRIPT.format(progress=progress))
+    path.write_text(SCRIPT.format(progress=progress, before=before))
     return str(path)
 
 
@@ -164,7 +195,75 @@ def test_a_log_has_no_line(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == (f"begun\n{SAID}\nended\n", "")
 
 
-def on_a_terminal(folder: Path, statement: str, columns: int = 80, progress: bool = True, **env: str) -> str:
+# A log
+
+LOGGED = """
+import logging
+logging.basicConfig(level=logging.INFO, format="%(name)s %(levelname)s %(message)s")
+from omniduct.databases.session import showing
+showing._LOGGED_EVERY = 0.5
+"""
+
+
+def in_a_log(folder: Path, before: str, statement: str) -> list[str]:
+    """What a script, whose output nobody looks at, tells its log."""
+    command = [sys.executable, script(folder, before=LOGGED + before), statement]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith("begun\n") and done.stdout.endswith("ended\n")
+    return done.stderr.splitlines()
+
+
+def test_a_log_that_wants_to_know_is_told_how_far_it_is_and_how_it_ended(tmp_path: Path) -> None:
+    began, *between, ended = in_a_log(tmp_path, WITH_LINK, "SELECT nap(1.7)")
+    assert re.fullmatch(rf"omniduct INFO db: RUNNING \[00:01\] {re.escape(LINK)}", began)
+    assert len(between) < 3
+    assert re.fullmatch(r"omniduct INFO db: finished after 1\.\d s", ended)
+
+
+def test_a_log_is_told_of_a_failure(tmp_path: Path) -> None:
+    assert re.fullmatch(r"omniduct INFO db: failed after \d(\.\d)? s", in_a_log(tmp_path, "", SLOW)[-1])
+
+
+def test_a_log_is_told_less_and_less_often_unless_the_state_changes(tmp_path: Path) -> None:
+    states = (
+        "states = iter(['QUEUED'] * 2 + [f'RUNNING, {i} of 99 splits' for i in range(99)])\n"
+        "db._progress = lambda cursor: Progress(text=next(states))\n"
+        "threading.Timer = lambda *_: threading.Thread()"
+    )
+    told = in_a_log(tmp_path, states, "SELECT nap(7)")
+    said = [line.split("db: ")[1].split(" [")[0] for line in told]
+    assert said[0] == "QUEUED" and said[-1].startswith("finished")
+    numbers = [int(line.split()[1]) for line in said[1:-1]]
+    assert numbers[0] == 0
+    gaps = [after - before for before, after in itertools.pairwise(numbers)]
+    assert 2 <= len(gaps) and gaps == sorted(gaps) and gaps[0] < gaps[-1], said
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        "thread = threading.Thread(target=lambda: db.query('SELECT nap(1.4)')); thread.start(); thread.join()",
+        "db.query('SELECT nap(1.4)', background=True).result()",
+        "list(db.stream('SELECT nap(1.4)'))",
+        "db._call(lambda: time.sleep(1.4))",
+    ],
+)
+def test_a_log_is_told_once_however_a_statement_is_run(tmp_path: Path, run: str) -> None:
+    told = in_a_log(tmp_path, f"showing._LOGGED_EVERY = 60\n{WITH_LINK}\n{run}", "SELECT 1")
+    assert [line.split("db: ")[1].split()[0] for line in told] == ["RUNNING", "finished"], told
+
+
+def test_a_log_hears_nothing_of_quick_statements_and_of_ducts_that_are_quiet(tmp_path: Path) -> None:
+    assert in_a_log(tmp_path, "db.query('SELECT nap(0.5)')", "SELECT 1") == []
+    assert in_a_log(tmp_path, "db.progress = False", "SELECT nap(1.4)") == []
+
+
+# A terminal
+
+
+def on_a_terminal(
+    folder: Path, statement: str, columns: int = 80, progress: bool = True, before: str = "", **env: str
+) -> str:
     """What a script writes on a terminal between two words that it prints."""
     if sys.platform == "win32":
         pytest.skip("there is no pseudo-terminal")
@@ -172,7 +271,7 @@ def on_a_terminal(folder: Path, statement: str, columns: int = 80, progress: boo
 
     child = pexpect.spawn(
         sys.executable,
-        [script(folder, progress), statement],
+        [script(folder, progress, before), statement],
         env={**ENVIRONMENT, **env},
         dimensions=(24, columns),
         encoding="utf-8",
@@ -207,6 +306,14 @@ def test_a_line_fits_and_goes_when_the_statement_fails(tmp_path: Path, columns: 
     assert written.count("db: ") > 1  # the last is what is printed in the end
     assert all(len(part) < columns for part in written.split("\r") if "[" in part or not part.strip())
     assert screen(written) == [SAID, ""]
+
+
+def test_a_terminal_has_the_link_where_there_is_room(tmp_path: Path) -> None:
+    for columns, has_link in ((80, False), (81 + len(LINK), True)):
+        written = on_a_terminal(tmp_path, "SELECT nap(1.5)", columns, before=WITH_LINK)
+        assert "RUNNING" in written
+        assert (LINK in written) is has_link
+        assert screen(written) == [""]
 
 
 def test_a_terminal_without_blocks_has_a_line_too(tmp_path: Path) -> None:

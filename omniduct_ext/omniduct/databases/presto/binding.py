@@ -6,7 +6,7 @@ import datetime
 import decimal
 import math
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -19,14 +19,19 @@ __all__ = ["bound", "written"]
 _NAME = "omniduct"
 
 
-def bound(statement: str, values: list[Any], has_immediate: bool) -> tuple[str, dict[str, str]]:
+_IMMEDIATE_FROM = 418  # the version of Trino that has EXECUTE IMMEDIATE
+
+
+def bound(statement: str, values: list[Any], version: int) -> tuple[str, dict[str, str]]:
     """The statement that runs another with bind values, and the headers that it needs.
+
+    Without EXECUTE IMMEDIATE the statement is sent as one that was prepared, in a header, which servers take
+    up to a few thousand characters of.
 
     Parameters
     ----------
-    has_immediate : bool
-        Whether the server knows EXECUTE IMMEDIATE. If not, the statement is sent as one that was prepared,
-        in a header, which servers take up to a few thousand characters of.
+    version : int
+        Of a Trino; 0 for a Presto.
 
     Raises
     ------
@@ -35,13 +40,28 @@ def bound(statement: str, values: list[Any], has_immediate: bool) -> tuple[str, 
     """
     if not values:
         return statement, {}
+    if version == 0:
+        _check_millis(values)
     texts = [written(value, number) for number, value in enumerate(values, start=1)]
     if first_word(statement) == "EXECUTE":  # parameters already, of a statement that the person has prepared
         return _with_parameters(statement, texts), {}
-    if has_immediate:
+    if version >= _IMMEDIATE_FROM:
         return f"EXECUTE IMMEDIATE {literal(statement)} USING {', '.join(texts)}", {}
     prepared = {"X-Trino-Prepared-Statement": f"{_NAME}={quote_plus(statement)}"}
     return f"EXECUTE {_NAME} USING {', '.join(texts)}", prepared
+
+
+def _check_millis(values: Iterable[Any]) -> None:
+    """Complain about times that Presto, which counts milliseconds, would cut off."""
+    for value in values:
+        if isinstance(value, (datetime.datetime, datetime.time)) and value.microsecond % 1000:
+            raise DuctStatementError(
+                f"the bind value {value} has parts of a millisecond, which Presto does not count: round it first"
+            )
+        if isinstance(value, Mapping):
+            _check_millis([*value, *value.values()])
+        elif isinstance(value, (list, tuple)):
+            _check_millis(value)
 
 
 def _with_parameters(statement: str, texts: list[str]) -> str:
@@ -106,8 +126,13 @@ def _decimal(value: decimal.Decimal) -> str:
     return f"DECIMAL '{value:f}'"
 
 
+def _digits(value: datetime.datetime | datetime.time) -> str:
+    """How fine a time is written: Presto takes three digits of a second."""
+    return "microseconds" if value.microsecond % 1000 else "milliseconds"
+
+
 def _moment(value: datetime.datetime) -> str:
-    text = value.replace(tzinfo=None).isoformat(" ", "microseconds")
+    text = value.replace(tzinfo=None).isoformat(" ", _digits(value))
     if value.tzinfo is None:
         return f"TIMESTAMP '{text}'"
     zone = getattr(value.tzinfo, "key", None) or _offset(value.utcoffset())
@@ -118,7 +143,7 @@ def _moment(value: datetime.datetime) -> str:
 
 
 def _time(value: datetime.time) -> str:
-    text = value.replace(tzinfo=None).isoformat("microseconds")
+    text = value.replace(tzinfo=None).isoformat(_digits(value))
     return f"TIME '{text}'" if value.tzinfo is None else f"TIME '{text} {_offset(value.utcoffset())}'"
 
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PrestoClient", "TrinoClient"]
 
-_IMMEDIATE_FROM = 418  # the version of Trino that has EXECUTE IMMEDIATE
 _RENAMED_FROM = 351  # the version of PrestoSQL that is called Trino
 
 
@@ -236,7 +235,7 @@ class PrestoClient(PrestoTables, DatabaseClient):
         session_properties: dict[str, Any],
         parameters: list[Any] | None = None,
     ) -> Answer:
-        text, headers = bound(statement, parameters or [], self._version >= _IMMEDIATE_FROM)
+        text, headers = bound(statement, parameters or [], self._version)
         return Answer(self._on(cursor).run(statement, text, headers))
 
     def _on(self, cursor: Link | None) -> Link:

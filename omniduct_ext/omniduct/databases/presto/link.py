@@ -79,7 +79,7 @@ class _Retrying:
 
 
 def _pause(attempt: int) -> float:
-    """Seconds before the next attempt; eight take about ten seconds."""
+    """Seconds before the next attempt; eight attempts take about seven."""
     return float(min(0.1 * 2 ** (attempt - 1), 2.0))
 
 
