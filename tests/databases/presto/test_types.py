@@ -1,4 +1,4 @@
-"""Every type of Trino and Presto, value by value; what each is in each format stands in build/types-presto.md."""
+"""Every type of Trino and Presto, value by value; build/types-presto.md has what each is in each format."""
 
 from __future__ import annotations
 

@@ -56,7 +56,8 @@ def _check_millis(values: Iterable[Any]) -> None:
     for value in values:
         if isinstance(value, (datetime.datetime, datetime.time)) and value.microsecond % 1000:
             raise DuctStatementError(
-                f"the bind value {value} has parts of a millisecond, which Presto does not count: round it first"
+                f"the bind value {value} has parts of a millisecond, which Presto does not count: "
+                "round it first"
             )
         if isinstance(value, Mapping):
             _check_millis([*value, *value.values()])

@@ -19,7 +19,7 @@ from omniduct.databases.presto.transport import Courier
 from omniduct.databases.results import Source
 from omniduct.databases.session.explaining import Explanation
 from omniduct.databases.session.progress import Progress
-from omniduct.errors import DuctDriverMissing, DuctError
+from omniduct.errors import DuctDriverMissing, DuctError, DuctStatementError
 
 if TYPE_CHECKING:
     import requests
@@ -235,7 +235,10 @@ class PrestoClient(PrestoTables, DatabaseClient):
         session_properties: dict[str, Any],
         parameters: list[Any] | None = None,
     ) -> Answer:
-        text, headers = bound(statement, parameters or [], self._version)
+        try:
+            text, headers = bound(statement, parameters or [], self._version)
+        except DuctStatementError as error:
+            raise DuctStatementError(f"{self.name}: {error}") from None
         return Answer(self._on(cursor).run(statement, text, headers))
 
     def _on(self, cursor: Link | None) -> Link:
