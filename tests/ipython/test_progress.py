@@ -102,6 +102,51 @@ def test_a_line_may_be_switched_off(kernel: Kernel) -> None:
     kernel.run("registry['quiet'].disconnect()")
 
 
+LINKED = """
+from omniduct.databases.session.progress import Progress
+own, link = db._progress, 'http://127.0.0.1:8080/ui/query.html?a&b'
+db._progress = lambda cursor: Progress(text='RUNNING, 1 of <2> splits', link=link)
+"""
+
+
+@pytest.fixture
+def linked(kernel: Kernel) -> Iterator[Kernel]:
+    """The kernel, while the duct says of itself what a service with a web UI says."""
+    kernel.run(LINKED)
+    yield kernel
+    kernel.run("db._progress = own")
+
+
+def check_link(outcome: Outcome) -> None:
+    """What a page shows is text that can be clicked at its end, and no markup of the service's."""
+    assert outcome.lines[0].startswith("db: RUNNING, 1 of <2> splits [00:0")
+    assert outcome.lines[0].endswith("] http://127.0.0.1:8080/ui/query.html?a&b")
+    assert re.fullmatch(
+        r'<pre style="[^"]+">db: RUNNING, 1 of &lt;2&gt; splits \[00:0\d\] '
+        r'<a href="http://127.0.0.1:8080/ui/query.html.a&amp;b" target="_blank" rel="noopener noreferrer">'
+        r"web UI</a></pre>",
+        outcome.markup[0],
+    )
+
+
+def test_a_line_has_a_link_that_can_be_clicked(linked: Kernel) -> None:
+    outcome = linked.run("db.query('SELECT nap(1.8)')")
+    check_link(outcome)
+    assert outcome.displays == {}
+
+
+def test_a_line_without_a_link_is_plain_text(kernel: Kernel) -> None:
+    outcome = kernel.run("db.query('SELECT nap(1.8)')")
+    assert outcome.lines and not outcome.markup
+
+
+def test_a_handle_has_the_link_while_it_runs(linked: Kernel) -> None:
+    outcome = linked.run("%%db handle background=True\n{{ SLOW }}")
+    check_link(outcome)
+    assert linked.value("handle.cancel()") == "True"
+    assert handle_shown(linked, outcome) == "<Background of db, cancelled>"
+
+
 def test_a_statement_of_another_thread_shows_no_line(kernel: Kernel) -> None:
     outcome = kernel.run(
         "thread = threading.Thread(target=lambda: db.query('SELECT nap(1.5)')); thread.start(); thread.join()"
@@ -119,15 +164,21 @@ def test_a_notebook_that_a_program_runs_keeps_no_line(tmp_path: Path) -> None:
         "handle.result()",
         f"stopped = db.query('''{SLOW}''', background=True)\nstopped",
         "import time; time.sleep(1.2); stopped.cancel(); time.sleep(1)",
+        "import logging; logging.basicConfig(level='INFO')\nthreading.Timer(1.8, db.cancel).start()\n"
+        f"try:\n    db.query('{SLOW}')\nexcept RuntimeError as error:\n    pass",
     ]
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     nbclient.NotebookClient(book, timeout=60, resources={"metadata": {"path": str(tmp_path)}}).execute()
     outputs = book.cells[1].outputs
     assert {output["output_type"] for output in outputs} == {"stream"}
     assert "".join(output["text"] for output in outputs) == "mine\ndb: the statement was cancelled\n"
-    shown = [[output["data"]["text/plain"] for output in cell.outputs] for cell in book.cells[2:]]
+    shown = [[output["data"]["text/plain"] for output in cell.outputs] for cell in book.cells[2:-1]]
     assert shown[1] == ["[(7,)]"]
     assert shown[2] == ["<Background of db, cancelled>"]
+    (logged,) = book.cells[-1].outputs
+    assert re.fullmatch(
+        r"INFO:omniduct:db: .*\[00:01\]\nINFO:omniduct:db: failed after .* s\n", logged["text"]
+    ), logged["text"]
 
 
 # The handle of what runs in the background

@@ -44,6 +44,8 @@ class Outcome:
     """What the notebook keeps of displays, by their ids."""
     lines: list[str] = field(default_factory=list)
     """All that was displayed, what was written over included."""
+    markup: list[str] = field(default_factory=list)
+    """The same as HTML, of what has such."""
 
     @property
     def everything(self) -> str:
@@ -178,6 +180,7 @@ def _note_display(kind: str, content: Mapping[str, Any], outcome: Outcome) -> No
         text = content["data"].get("text/plain", "")
         outcome.displays[_display(content) or f"#{len(outcome.displays)}"] = text
         outcome.lines.append(text)
+        outcome.markup += filter(None, [content["data"].get("text/html")])
     elif kind == "clear_output":
         outcome.displays.clear()
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.services.coordinator import DIRECT, Coordinator
-from tests.services.http_proxy import HTTPProxy, Rule
+from tests.services.http_proxy import HTTPProxy, Request, Rule
 from tests.services.interrupts import wait_until
 
 from omniduct import Duct
@@ -74,7 +74,11 @@ class Gate(HTTPProxy):
     ----------
     came : list of (str, str)
         The methods and paths of all requests, in the order in which they came.
+    known : float
+        Since when the latest statement's id may be known, in seconds since the epoch.
     """
+
+    known = 0.0
 
     def __init__(self, target_host: str, target_port: int) -> None:
         self.came: list[tuple[str, str]] = []
@@ -83,6 +87,11 @@ class Gate(HTTPProxy):
     def rule(self, method: str, path: str) -> Rule | None:
         self.came.append((method, path))
         return super().rule(method, path)
+
+    def saw(self, request: Request) -> None:
+        if request.method == "POST":
+            self.known = time.time()
+        super().saw(request)
 
     def clear(self) -> None:
         super().clear()

@@ -62,7 +62,7 @@ def note(scene: Scene, moment: str, said: str, pressed: float, raised: float) ->
             *(str(seen[0]) if seen else "(nothing: it had not begun)", "".join(ended)),
         ]
     )
-    assert all(each.ended - max(pressed, each.created) < 1 for each in seen)
+    assert all(each.ended - max(pressed, scene.proxy.known) < 1 for each in seen)
 
 
 def new_table(scene: Scene) -> str:
@@ -253,7 +253,7 @@ def test_interrupts_at_random_moments_end_the_query_on_the_server(
     scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    chance, duct = random.Random(5), scene.duct()
+    chance, duct = random.Random(5), scene.through_proxy()
     assert answers(duct)
     kinds: list[Callable[[], object]] = [
         lambda: duct.query(scene.marked(SLOW)),
@@ -273,7 +273,7 @@ def test_interrupts_at_random_moments_end_the_query_on_the_server(
         slowest = max(slowest, time.time() - pressed)
         seen = scene.outcome()
         assert {str(each) for each in seen} <= {"FAILED/USER_CANCELED"}, f"try {i}: {seen}"
-        latest = max([latest, *(each.ended - max(pressed, each.created) for each in seen)])
+        latest = max([latest, *(each.ended - max(pressed, scene.proxy.known) for each in seen)])
         assert answers(duct), f"try {i}"
         assert list(tmp_path.iterdir()) == [], f"try {i}"
     assert slowest < 2.5

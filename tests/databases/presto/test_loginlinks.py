@@ -124,7 +124,7 @@ def script(server: Trino, folder: Path, **variables: str) -> Any:
 def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the browser writes what it was opened with; it stays open for a while."""
     opened, browser = tmp_path / "opened", tmp_path / "browser"
-    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {opened}.new\nmv {opened}.new {opened}\nsleep 2\n')
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {opened}.new\nmv {opened}.new {opened}\nexec sleep 40\n')
     browser.chmod(0o700)
     monkeypatch.setenv("BROWSER", str(browser))
     return opened
@@ -149,7 +149,7 @@ def test_beside_a_terminal_the_page_is_opened(trino_server: Trino, tmp_path: Pat
     until(opened.exists, "the browser")
     assert opened.read_text() == child.match[1]
     log_in(trino_server, opened.read_text())
-    child.expect_exact("[('alice',)]")
+    child.expect_exact("[('alice',)]", timeout=30)
     child.close()
 
 

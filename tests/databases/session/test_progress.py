@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
+import logging
 import os
 import re
 import subprocess
 import sys
 import threading
 import time
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import pytest
 
 from omniduct import DuctRegistry
 from omniduct.databases.duckdb import DuckDBClient
+from omniduct.databases.session import showing
 from omniduct.databases.session.progress import CURRENT, Progress, Running, counted, counts, link_of, shown
 
 SOURCE = Path(__file__).resolve().parents[3] / "omniduct_ext"
@@ -224,26 +226,34 @@ def test_a_log_is_told_of_a_failure(tmp_path: Path) -> None:
     assert re.fullmatch(r"omniduct INFO db: failed after \d(\.\d)? s", in_a_log(tmp_path, "", SLOW)[-1])
 
 
-def test_a_log_is_told_less_and_less_often_unless_the_state_changes(tmp_path: Path) -> None:
-    states = (
-        "states = iter(['QUEUED'] * 2 + [f'RUNNING, {i} of 99 splits' for i in range(99)])\n"
-        "db._progress = lambda cursor: Progress(text=next(states))\n"
-        "threading.Timer = lambda *_: threading.Thread()"
-    )
-    told = in_a_log(tmp_path, states, "SELECT nap(7)")
-    said = [line.split("db: ")[1].split(" [")[0] for line in told]
-    assert said[0] == "QUEUED" and said[-1].startswith("finished")
-    numbers = [int(line.split()[1]) for line in said[1:-1]]
-    assert numbers[0] == 0
-    gaps = [after - before for before, after in itertools.pairwise(numbers)]
-    assert 2 <= len(gaps) and gaps == sorted(gaps) and gaps[0] < gaps[-1], said
+def test_a_log_is_told_less_and_less_often_and_when_the_state_changes(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    second, told = 0, []
+    # With a clock of our own, as it is about minutes.
+    monkeypatch.setattr(showing, "time", types.SimpleNamespace(monotonic=lambda: 1000.0 + second))
+    caplog.set_level(logging.INFO, "omniduct")
+    running = Running("db")
+
+    def ask() -> Progress:
+        return Progress(text="QUEUED" if second < 145 else f"RUNNING, {second} of 300 splits")
+
+    log = showing._Log(running, ask)
+    for second in range(300):
+        log.look()
+        if caplog.records:
+            told.append(second)
+            caplog.clear()
+    assert told == [0, 10, 30, 70, 130, 150, 210, 270]
+    assert running.logged
 
 
 @pytest.mark.parametrize(
     "run",
     [
-        "thread = threading.Thread(target=lambda: db.query('SELECT nap(1.4)')); thread.start(); thread.join()",
+        "work = threading.Thread(target=db.query, args=['SELECT nap(1.4)']); work.start(); work.join()",
         "db.query('SELECT nap(1.4)', background=True).result()",
+        "work = db.query('SELECT nap(1.4)', background=True); time.sleep(3)",
         "list(db.stream('SELECT nap(1.4)'))",
         "db._call(lambda: time.sleep(1.4))",
     ],
@@ -316,9 +326,18 @@ def test_a_terminal_has_the_link_where_there_is_room(tmp_path: Path) -> None:
         assert screen(written) == [""]
 
 
+MOVING = "import itertools; parts = itertools.count(1)\ndb._progress = lambda _: Progress(next(parts) / 40)"
+
+
 def test_a_terminal_without_blocks_has_a_line_too(tmp_path: Path) -> None:
-    written = on_a_terminal(tmp_path, SLOW, PYTHONIOENCODING="ascii")
+    written = on_a_terminal(tmp_path, "SELECT nap(1.9)", before=MOVING, PYTHONIOENCODING="ascii")
     assert "#" in written and "?" not in written
+
+
+def test_a_terminal_has_no_bar_that_does_not_move(tmp_path: Path) -> None:
+    written = on_a_terminal(tmp_path, "SELECT nap(1.9)", before="db._progress = lambda _: Progress(0.3)")
+    assert "db: running [00:01]" in written and "%" not in written
+    assert "%|" in on_a_terminal(tmp_path, "SELECT nap(1.9)", before=MOVING)
 
 
 def test_a_quick_statement_has_no_line(tmp_path: Path) -> None:

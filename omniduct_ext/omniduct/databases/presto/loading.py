@@ -28,6 +28,9 @@ class LoadedTables(ReplacedTables):
     The rows are sent as the JSON of whole columns, in statements of up to a million characters. Those of a
     frame that takes several go into a table beside, whose name begins with ``omniduct_``, and from there
     into theirs in one step. For that the user needs the right to make tables in the schema.
+
+    The coordinator keeps the text of statements for a while, in 5 to 10 bytes of its memory a character:
+    this is for frames of up to a million rows or so, and not for those that fill a disk.
     """
 
     def _types_of(self, table: ParsedNamespaces) -> dict[str, str]:

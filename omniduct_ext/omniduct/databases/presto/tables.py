@@ -96,7 +96,8 @@ class PrestoTables(LoadedTables):
         """The tables of all catalogs, one after the other: as far as they answer in time."""
         import pyarrow as pa
 
-        deadline, found, missing = time.monotonic() + _PATIENCE, [], []
+        deadline, missing = time.monotonic() + _PATIENCE, []
+        found = [pa.table({name: pa.array([], pa.string()) for name in _LISTED})]
         given = dict(options.pop("session_properties", None) or {})
         for catalog in self._catalogs():
             left = deadline - time.monotonic()
@@ -109,11 +110,7 @@ class PrestoTables(LoadedTables):
                 missing.append(f"{catalog} ({str(error).partition(chr(10))[0]})")
         if missing:
             tell(f"{self._own.name}: the list is without the tables of {'; '.join(missing)}")
-        return (
-            pa.concat_tables(found)
-            if found
-            else pa.table({name: pa.array([], pa.string()) for name in _LISTED})
-        )
+        return pa.concat_tables(found)
 
     def _here(self) -> dict[str, str]:
         """The catalog and schema of the session."""
@@ -161,7 +158,7 @@ class PrestoTables(LoadedTables):
 
     def _place(self, table: ParsedNamespaces) -> _Place:
         parts = {level: (name or "").lower() for level, name in table.as_dict().items()}
-        for level in ("catalog", "schema"):
+        for level in ("schema", "catalog"):
             if not parts[level]:
                 raise DuctConfigError(
                     f"{self._own.name}: the {level} of {table} is not known: name it as "
@@ -194,17 +191,19 @@ class PrestoTables(LoadedTables):
     def _kind(self, place: _Place) -> str:
         """What DROP and SHOW CREATE call it."""
         kind = next(iter(self._kinds(place, {})), "BASE TABLE")
-        if kind == "BASE TABLE" and self._is_materialized(place):
-            return "MATERIALIZED VIEW"
-        return kind.rpartition(" ")[2] if kind == "BASE TABLE" else kind
+        if kind == "BASE TABLE":
+            return "MATERIALIZED VIEW" if self._is_materialized(place) else "TABLE"
+        return kind
 
     def _is_materialized(self, place: _Place) -> bool:
+        if not self._own._version:  # Presto does not tell
+            return False
         found = self._if_told(
             "SELECT 1 FROM system.metadata.materialized_views WHERE "
             f"catalog_name = {literal(place.catalog)} AND schema_name = {literal(place.schema)} "
             f"AND name = {literal(place.table)}"
         )
-        return self._own._version > 0 and bool(found is not None and found.num_rows)
+        return found is not None and found.num_rows > 0
 
     def _if_told(self, statement: str) -> pa.Table | None:
         """What a statement gives that may be refused; it is not run where that would undo a transaction."""
@@ -234,8 +233,8 @@ class PrestoTables(LoadedTables):
                 key: [known.get(name, {}).get(key) for name in names]
                 for key in ("is_nullable", "column_default")
             },
-            "extra": shown["Extra"].to_pylist(),
-            "comment": shown["Comment"].to_pylist(),
+            "extra": [text or None for text in shown["Extra"].to_pylist()],
+            "comment": [text or None for text in shown["Comment"].to_pylist()],
         }
         return chosen.dump(
             pa.table({name: pa.array(values, pa.string()) for name, values in described.items()})

@@ -114,7 +114,7 @@ class Background:
     def _wait(self, timeout: float | None) -> None:
         work = self._work
         deadline = None if timeout is None else time.monotonic() + timeout
-        line = Showing(work.running, work.beside.progress, self._client.progress)
+        line = Showing(work.running, work.beside.progress, self._client.progress, logs=False)
         try:
             while not work.has_ended():
                 left = _LOOK if deadline is None else deadline - time.monotonic()

@@ -134,12 +134,17 @@ class Showing:
         Gives how far it is.
     wanted : bool
         Whether to show anything.
+    logs : bool
+        Whether it is the one that tells the log: several may wait for a call.
     """
 
-    def __init__(self, running: Running, ask: Callable[[], Progress], wanted: bool = True) -> None:
+    def __init__(
+        self, running: Running, ask: Callable[[], Progress], wanted: bool = True, logs: bool = True
+    ) -> None:
         self._running = running
         self._ask = ask
         self._wanted = wanted
+        self._logs = logs
         self._line: Line | None = None
         self._log: _Log | None = None
         self._from = time.monotonic() + SHOWN_AFTER
@@ -161,7 +166,8 @@ class Showing:
 
     def _begin(self) -> None:
         if not _is_watched():
-            self._log = _Log(self._running, self._ask) if logger.isEnabledFor(logging.INFO) else None
+            if self._logs and logger.isEnabledFor(logging.INFO):
+                self._log = _Log(self._running, self._ask)
         elif threading.current_thread() is threading.main_thread():
             self._line = _new_line()
         self._wanted = self._line is not None or self._log is not None
