@@ -2,48 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from tests.services.schemas import client, own_schema
+from tests.services.trino import Trino
 
-from omniduct import Duct
 from omniduct.databases.presto import PrestoClient, tables
 from omniduct.errors import DuctConfigError, DuctNotFound, DuctStatementError, DuctWarning
 
 Made = Callable[..., PrestoClient]
 BOTH = ("trino", "presto")
-LAKES = ("iceberg", "hive")
 
 
 @pytest.fixture
 def make(request: pytest.FixtureRequest) -> Iterator[Made]:
-    """Makes a duct to a server, "trino" or "presto", which is disconnected in the end."""
-    ducts = []
-
-    def made(server: str, **arguments: Any) -> PrestoClient:
-        own = request.getfixturevalue(f"{server}_server").login
-        duct = Duct.for_protocol(server)(**{"name": server, **own, **arguments})
-        assert isinstance(duct, PrestoClient)
-        ducts.append(duct)
-        return duct
-
-    yield made
-    for duct in ducts:
-        duct.disconnect()
+    """Makes a duct to a server, "trino" or "presto"."""
+    with contextlib.ExitStack() as ducts:
+        yield lambda server, **arguments: ducts.enter_context(
+            client(request.getfixturevalue(f"{server}_server"), **arguments)
+        )
 
 
 @pytest.fixture
-def lake(make: Made) -> Iterator[PrestoClient]:
-    """A duct to Trino, with a schema in each catalog of files; they go in the end, with all that is in them."""
-    schema = f"s{uuid.uuid4().hex}"
-    duct = make("trino", schema=schema)
-    for catalog in LAKES:
-        duct.execute(f"CREATE SCHEMA {catalog}.{schema}")
-    yield duct
-    for catalog in LAKES:
-        duct.execute(f"DROP SCHEMA {catalog}.{schema} CASCADE")
+def lake(trino_server: Trino) -> Iterator[PrestoClient]:
+    """A duct to Trino, with a schema in each catalog of files."""
+    with own_schema(trino_server, "iceberg", "hive") as duct:
+        yield duct
 
 
 # Lists
@@ -200,7 +188,11 @@ def test_the_properties_of_a_table_are_columns(lake: PrestoClient) -> None:
     )
     lake.execute(f"INSERT INTO {name} VALUES (1, TIMESTAMP '2020-01-01 00:00:00'), (2, NULL)")
     (found,) = lake.table_props(name, format="dict")
-    assert (found["table_catalog"], found["table_name"], found["table_type"]) == ("iceberg", "t", "BASE TABLE")
+    assert (found["table_catalog"], found["table_name"], found["table_type"]) == (
+        "iceberg",
+        "t",
+        "BASE TABLE",
+    )
     assert (found["comment"], found["format"], found["estimated_rows"]) == ("ours: 't'", "ORC", 2)
     assert found["partitioning"] == '["day(ts)", "bucket(a, 4)"]'
     assert found["definition"].startswith("CREATE TABLE")
