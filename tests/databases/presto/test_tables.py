@@ -161,14 +161,14 @@ def test_a_table_of_which_the_catalog_is_not_known_is_refused(make: Made, server
 
 @pytest.mark.parametrize("server", BOTH)
 def test_a_table_of_which_the_schema_is_not_known_is_refused(make: Made, server: str) -> None:
-    with pytest.raises(DuctConfigError, match="the schema of .* is not known"):
+    with pytest.raises(DuctConfigError, match=r"the schema of .* is not known"):
         make(server, catalog="tpch", schema=None).table_exists("nation")
 
 
 def test_a_description_has_what_the_server_tells(lake: PrestoClient) -> None:
     name = f"iceberg.{lake.schema}.t"
     lake.execute(f"CREATE TABLE {name} (a bigint NOT NULL COMMENT 'it''s a', b decimal(12, 2))")
-    found = lake.table_desc(name, format="dict")
+    found: Any = lake.table_desc(name, format="dict")
     assert found[0] == {
         "column_name": "a",
         "data_type": "bigint",
@@ -187,7 +187,7 @@ def test_the_properties_of_a_table_are_columns(lake: PrestoClient) -> None:
         "WITH (format = 'ORC', partitioning = ARRAY['day(ts)', 'bucket(a, 4)'])"
     )
     lake.execute(f"INSERT INTO {name} VALUES (1, TIMESTAMP '2020-01-01 00:00:00'), (2, NULL)")
-    (found,) = lake.table_props(name, format="dict")
+    found: Any = lake.table_props(name, format="dict")[0]
     assert (found["table_catalog"], found["table_name"], found["table_type"]) == (
         "iceberg",
         "t",
@@ -264,5 +264,5 @@ def test_what_the_server_does_not_tell_is_left_out(
         return ask(statement, **options)
 
     monkeypatch.setattr(duct, "_ask", refuse)
-    (found,) = duct.table_props("tpch.tiny.nation", format="dict")
+    found: Any = duct.table_props("tpch.tiny.nation", format="dict")[0]
     assert (found["estimated_rows"], found["definition"]) == (None, None)
