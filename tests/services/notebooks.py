@@ -12,7 +12,9 @@ import nbformat
 FOLDER = Path(__file__).parents[2] / "notebooks"
 
 
-def executed(name: str, folder: Path, variables: Mapping[str, str | None] | None = None) -> nbformat.NotebookNode:
+def executed(
+    name: str, folder: Path, variables: Mapping[str, str | None] | None = None
+) -> nbformat.NotebookNode:
     """A notebook after its cells have run, in that folder.
 
     Parameters

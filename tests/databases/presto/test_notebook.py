@@ -32,7 +32,7 @@ def test_the_first_cell_shows_rows(notebook: nbformat.NotebookNode) -> None:
 def test_it_lists_describes_and_shows_tables(notebook: nbformat.NotebookNode) -> None:
     assert "lineitem" in outputs(notebook, "%trino.tables tpch.sf1")
     assert re.search(r"orderdate +date", outputs(notebook, "%trino.desc orders"))
-    assert "Customer#000000003" in outputs(notebook, "%trino.head customer n=3")
+    assert len(re.findall(r"Customer#\d+", outputs(notebook, "%trino.head customer n=3"))) == 3
 
 
 def test_a_result_is_assigned_with_exact_types(notebook: nbformat.NotebookNode) -> None:
@@ -43,7 +43,7 @@ def test_a_result_is_assigned_with_exact_types(notebook: nbformat.NotebookNode) 
 def test_what_is_cancelled_ends_on_the_server(notebook: nbformat.NotebookNode, trino_server: Trino) -> None:
     assert "True" in outputs(notebook, "endless.cancel()")
     assert "USER_CANCELED" in outputs(notebook, "SELECT state, error_code")
-    (query,) = [each for each in trino_server.queries("AS a, tpch.tiny.lineitem") if each.text.startswith("SELECT")]
+    (query,) = trino_server.queries("AS a, tpch.tiny.lineitem")
     assert (query.state, query.error_name) == ("FAILED", "USER_CANCELED")
 
 
