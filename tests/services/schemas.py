@@ -40,6 +40,6 @@ def own_schema(server: Coordinator, *catalogs: str) -> Iterator[PrestoClient]:
 
 
 def _drop(duct: PrestoClient, schema: str) -> None:
-    for name in duct.table_list(schema)["table_name"]:
-        duct.table_drop(f"{schema}.{duct._quote(name)}")
+    for _, _, name, kind in duct.table_list(schema, format="tuple"):
+        duct.execute(f"DROP {kind.split()[-1]} {schema}.{duct._quote(name)}")
     duct.execute(f"DROP SCHEMA {schema}")

@@ -85,7 +85,7 @@ def test_a_row_that_fails_in_the_middle_leaves_all_as_it_was(duct: PrestoClient,
     if if_exists == "replace":
         doubled = [[("k", n), ("k" if n > 400 else "l", n)] for n in range(500)]
         frame = frame.set_column(0, "a", [pa.array(doubled, pa.map_(pa.string(), pa.int64()))])
-    with pytest.raises(DuctStatementError, match="twelve|[Dd]uplicate"):
+    with pytest.raises(DuctStatementError, match=r"twelve|[Dd]uplicate"):
         duct.dataframe_to_table(frame, "t", if_exists)
     assert summary(duct) == (1, 7)
     assert tables(duct) == ["t"]
@@ -94,7 +94,7 @@ def test_a_row_that_fails_in_the_middle_leaves_all_as_it_was(duct: PrestoClient,
 @pytest.mark.usefixtures("short")
 def test_a_new_table_of_which_a_row_fails_is_not_there(duct: PrestoClient) -> None:
     doubled = [[("k", n), ("k" if n > 400 else "l", n)] for n in range(500)]
-    with pytest.raises(DuctStatementError, match="[Dd]uplicate"):
+    with pytest.raises(DuctStatementError, match=r"[Dd]uplicate"):
         duct.dataframe_to_table(pa.table({"a": pa.array(doubled, pa.map_(pa.string(), pa.int64()))}), "t")
     assert tables(duct) == []
 
@@ -114,13 +114,13 @@ def test_a_load_that_is_interrupted_leaves_all_as_it_was(
 
 
 def test_a_statement_that_is_too_long_for_the_server_is_halved(
-    duct: PrestoClient, monkeypatch: pytest.MonkeyPatch
+    trino: PrestoClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sending, "_LIMIT", 10_000_000)  # of which the server takes a tenth
     texts = ["x" * 1000] * 1500
-    duct.dataframe_to_table(pa.table({"a": range(1500), "b": texts}), "t")
-    assert summary(duct) == (1500, 1499 * 750)
-    assert tables(duct) == ["t"]
+    trino.dataframe_to_table(pa.table({"a": range(1500), "b": texts}), "t")
+    assert summary(trino) == (1500, 1499 * 750)
+    assert tables(trino) == ["t"]
 
 
 def test_a_statement_is_as_long_as_java_counts_it(trino: PrestoClient) -> None:
@@ -130,13 +130,13 @@ def test_a_statement_is_as_long_as_java_counts_it(trino: PrestoClient) -> None:
     assert trino.query("SELECT DISTINCT length(b) FROM t", format="tuple") == [(500,)]
 
 
-def test_a_row_that_no_statement_has_room_for_is_named(duct: PrestoClient) -> None:
+def test_a_row_that_no_statement_has_room_for_is_named(trino: PrestoClient) -> None:
     frame = pa.table({"a": ["x", "y" * 1_100_000]})
     with pytest.raises(
         DuctArgumentError, match=r"the row 1 of the frame takes .* characters, and the server"
     ):
-        duct.dataframe_to_table(frame, "t")
-    assert tables(duct) == []
+        trino.dataframe_to_table(frame, "t")
+    assert tables(trino) == []
 
 
 @pytest.mark.usefixtures("short")
@@ -166,55 +166,56 @@ D = datetime.datetime(2020, 1, 2, 3, 4, 5, 120000)
 DAY = datetime.date(2020, 1, 2)
 
 
-@pytest.mark.parametrize(
-    ("kind", "values", "found"),
-    [
-        ("smallint", [1, None], [1, None]),
-        ("integer", [1.0, float("nan")], [1, None]),
-        ("bigint", ["12", None], [12, None]),
-        ("double", [2**53, None], [2.0**53, None]),
-        ("varchar", [12, None], ["12", None]),
-        ("varchar(5)", ["a🦆cde", None], ["a🦆cde", None]),
-        ("char(3)", ["ab", None], ["ab ", None]),
-        ("date", ["2020-01-02", None], [DAY, None]),
-        ("date", pd.Series([DAY, None], dtype="datetime64[ns]"), [DAY, None]),
-        ("timestamp", pd.Series([D, None], dtype="datetime64[ns]"), [D, None]),
-        ("timestamp", ["2020-01-02 03:04:05.120", None], [D, None]),
-        ("varbinary", [b"\x00", None], [b"\x00", None]),
-        ("json", ['{"a":1}', None], ['{"a":1}', None]),
-        ("array(bigint)", [[1, 2], None], [[1, 2], None]),
-        ("array(varchar)", [[1, 2], None], [["1", "2"], None]),
-        ("boolean", [True, None], [True, None]),
-    ],
-)
-def test_values_become_those_of_the_column(
-    duct: PrestoClient, kind: str, values: Any, found: list[Any]
-) -> None:
-    duct.execute(f"CREATE TABLE t (k integer, v {kind})")
-    duct.dataframe_to_table(pd.DataFrame({"v": values, "k": [1, 2]}), "t", if_exists="append")
-    assert [row[0] for row in duct.query("SELECT v FROM t ORDER BY k", format="tuple")] == found
+BECOME: list[tuple[str, Any, list[Any]]] = [
+    ("smallint", [1, None], [1, None]),
+    ("integer", [1.0, float("nan")], [1, None]),
+    ("bigint", ["12", None], [12, None]),
+    ("double", [2**53, None], [2.0**53, None]),
+    ("varchar", [True, None], ["true", None]),
+    ("varchar(5)", ["a🦆cde", None], ["a🦆cde", None]),
+    ("char(3)", ["ab", None], ["ab ", None]),
+    ("date", ["2020-01-02", None], [DAY, None]),
+    ("date", pd.Series([DAY, None], dtype="datetime64[ns]"), [DAY, None]),
+    ("timestamp", pd.Series([D, None], dtype="datetime64[ns]"), [D, None]),
+    ("timestamp", ["2020-01-02 03:04:05.120", None], [D, None]),
+    ("varbinary", [b"\x00", None], [b"\x00", None]),
+    ("json", ['{"a":1}', None], ['{"a":1}', None]),
+    ("array(bigint)", [[1, 2], None], [[1, 2], None]),
+    ("array(varchar)", [[1, 2], None], [["1", "2"], None]),
+    ("boolean", [True, None], [True, None]),
+]
+"""The type of a column, values of a frame, and what they are in the column."""
+
+REFUSED: list[tuple[str, Any, str]] = [
+    ("integer", [1.5], "truncated"),
+    ("tinyint", [1000], "not in range"),
+    ("decimal(5,1)", pa.array(["1.25"]).cast(pa.decimal128(5, 2)), "data loss"),
+    ("real", [1e300], "too great for float"),
+    ("varchar(3)", ["abcd"], "a text of 4 characters"),
+    ("date", [D], "not midnight"),
+    ("timestamp", pd.Series([1], dtype="datetime64[ns]"), "lose data"),
+    ("time", [datetime.time(1, 2, 3, 4)], "lose data"),
+]
 
 
-@pytest.mark.parametrize(
-    ("kind", "values", "reason"),
-    [
-        ("integer", [1.5], "truncated"),
-        ("tinyint", [1000], "not in range"),
-        ("decimal(5,1)", pa.array(["1.25"]).cast(pa.decimal128(5, 2)), "data loss"),
-        ("real", [1e300], "too great for float"),
-        ("varchar(3)", ["abcd"], "a text of 4 characters"),
-        ("date", [D], "not midnight"),
-        ("timestamp", pd.Series([1], dtype="datetime64[ns]"), "lose data"),
-        ("time", [datetime.time(1, 2, 3, 4)], "lose data"),
-    ],
-)
-def test_a_value_that_a_column_would_not_keep_is_refused(
-    duct: PrestoClient, kind: str, values: Any, reason: str
-) -> None:
-    duct.execute(f"CREATE TABLE t (v {kind})")
-    frame = pa.table({"v": values}) if isinstance(values, pa.Array) else pd.DataFrame({"v": values})
-    with pytest.raises(DuctArgumentError, match=rf"the column 'v' does not fit into the table's, .*{reason}"):
-        duct.dataframe_to_table(frame, "t", if_exists="append")
+def test_values_become_those_of_the_column(duct: PrestoClient) -> None:
+    kinds = ", ".join(f"v{n} {kind}" for n, (kind, *_) in enumerate(BECOME))
+    duct.execute(f"CREATE TABLE t (k integer, {kinds})")
+    frame = pd.DataFrame({f"v{n}": values for n, (_, values, _) in enumerate(BECOME)})
+    duct.dataframe_to_table(frame.assign(k=[1, 2]), "t", if_exists="append")
+    found = duct.query("SELECT * FROM t ORDER BY k", format="tuple")
+    assert list(zip(*found, strict=True))[1:] == [tuple(values) for *_, values in BECOME]
+
+
+def test_a_value_that_a_column_would_not_keep_is_refused(duct: PrestoClient) -> None:
+    kinds = ", ".join(f"v{n} {kind}" for n, (kind, *_) in enumerate(REFUSED))
+    duct.execute(f"CREATE TABLE t ({kinds})")
+    for n, (_, values, reason) in enumerate(REFUSED):
+        data = {f"v{n}": values}
+        frame = pa.table(data) if isinstance(values, pa.Array) else pd.DataFrame(data)
+        said = rf"the column 'v{n}' does not fit into the table's, .*{reason}"
+        with pytest.raises(DuctArgumentError, match=said):
+            duct.dataframe_to_table(frame, "t", if_exists="append")
 
 
 def test_times_of_a_precision_between_units_are_checked(trino: PrestoClient) -> None:
@@ -246,7 +247,7 @@ def test_a_column_that_there_is_none_of_is_named_with_its_near_miss(duct: Presto
         DuctArgumentError, match="has no column 'amuont', which the frame has; did you mean 'amo"
     ):
         duct.dataframe_to_table(pd.DataFrame({"amuont": [1]}), "t", if_exists="append")
-    with pytest.raises(DuctArgumentError, match="has no column 'zzz', .*; its columns are amount, b"):
+    with pytest.raises(DuctArgumentError, match=r"has no column 'zzz', .*; its columns are amount, b"):
         duct.dataframe_to_table(pd.DataFrame({"zzz": [1]}), "t", if_exists="append")
 
 

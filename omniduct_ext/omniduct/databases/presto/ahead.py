@@ -15,7 +15,9 @@ __all__ = ["Ahead"]
 _Item: TypeAlias = bytes | BaseException | None  # None at the end
 
 _PAGES = 2  # held at most, beside the one that is read
+_LARGE = 1 << 22  # bytes of an item, a segment say, of which one is enough
 _LOOK = 0.1  # seconds between two looks whether anybody still wants them
+_SOON = 0.005  # seconds between two looks whether a large one was taken
 
 
 class Ahead:
@@ -42,10 +44,11 @@ class Ahead:
             yield item
 
     def _next(self) -> _Item:
-        while True:
+        while not self._closed.is_set():
             check_wanted()
             with contextlib.suppress(Empty):
                 return self._items.get(timeout=_LOOK)
+        return None
 
     def close(self) -> None:
         """End the thread; it takes the time that its request takes."""
@@ -57,6 +60,8 @@ def _fill(items: Iterator[bytes], queue: Queue[_Item], closed: threading.Event) 
     try:
         for item in items:
             _put(queue, item, closed)
+            while len(item) > _LARGE and not queue.empty() and not closed.wait(_SOON):
+                pass
             if closed.is_set():
                 return
         _put(queue, None, closed)

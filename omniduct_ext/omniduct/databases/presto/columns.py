@@ -85,7 +85,8 @@ class Columns:
         text = _unescaped(rows) if self._is_flat and rows.startswith(b"[[") else None
         if text is None:
             return None
-        lines = text[2:-2].replace(b"],[", b"\n")
+        lines = pa.py_buffer(text.replace(b"],[", b"\n")).slice(2)
+        lines = lines.slice(0, lines.size - 2)
         try:
             columns = _read(lines, [each.read_as for each in self._decoders])
         except pa.ArrowInvalid:  # a value that only our own parsing knows: a year after 9999, say
@@ -115,17 +116,17 @@ def _unescaped(rows: bytes) -> bytes | None:
     return None if b"\\" in rows else rows
 
 
-def _read(lines: bytes, types: list[pa.DataType]) -> list[Any]:
+def _read(lines: pa.Buffer, types: list[pa.DataType]) -> list[Any]:
     import pyarrow as pa
     from pyarrow import csv
 
     names = [str(number) for number in range(len(types))]
-    several = len(lines) > _BLOCK
+    several = lines.size > _BLOCK
     return list(
         csv.read_csv(
             pa.BufferReader(lines),
             read_options=csv.ReadOptions(
-                column_names=names, block_size=_BLOCK if several else len(lines) + 1
+                column_names=names, block_size=_BLOCK if several else lines.size + 1
             ),
             parse_options=csv.ParseOptions(
                 double_quote=False, newlines_in_values=several, ignore_empty_lines=False

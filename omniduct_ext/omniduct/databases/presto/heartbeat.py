@@ -6,6 +6,7 @@ Trino and Presto do so after ``query.client.timeout``, five minutes unless it wa
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 import weakref
@@ -31,7 +32,7 @@ def watch_over(query: Query) -> None:
     global _thread
     with _lock:
         _queries.add(query)
-        if _thread is None or not _thread.is_alive():  # none yet, or in a forked child
+        if _thread is None or not _thread.is_alive():
             _thread = threading.Thread(target=_beat, name="omniduct keeps queries alive", daemon=True)
             _thread.start()
 
@@ -57,3 +58,13 @@ def _due() -> bool:
             except Exception:
                 logger.debug("keeping the query %s alive", query.id, exc_info=True)
     return True
+
+
+def _in_forked_child() -> None:
+    """Begin anew: the queries are the parent's, and so is the thread, which may have held the lock."""
+    global _queries, _lock, _thread
+    _queries, _lock, _thread = weakref.WeakSet(), threading.Lock(), None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_forked_child)

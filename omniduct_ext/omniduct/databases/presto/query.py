@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from omniduct.core import cleanup
 from omniduct.databases.presto import heartbeat
 from omniduct.databases.presto.ahead import Ahead
 from omniduct.databases.presto.pages import parted
@@ -72,6 +74,8 @@ class Query:
         self.last_uri: str | None = None
         self.next_uri: str | None = None
         self._link = link
+        self._process = os.getpid()
+        self._closed = False
         self._headers = headers
         self._held: list[Iterator[bytes]] = []  # rows that came with the columns
         self._fetching = threading.Lock()
@@ -97,6 +101,7 @@ class Query:
                 self._ahead = Ahead(pages)
                 yield rows
                 yield from self._ahead
+                self.check()
                 return
             yield rows
 
@@ -177,11 +182,14 @@ class Query:
         thread = self._cancelling
         if self.next_uri is None or (thread is not None and thread.is_alive()):
             return
-        thread = self._cancelling = threading.Thread(
-            target=self._delete, name="omniduct cancels", daemon=True
-        )
-        thread.start()
-        thread.join(_CANCEL_WAITS)
+        thread = threading.Thread(target=self._delete, name="omniduct cancels", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # Python is too near its end
+            self._delete()
+        else:
+            self._cancelling = thread
+            thread.join(_CANCEL_WAITS)
 
     def _delete(self) -> None:
         uri = self.next_uri
@@ -190,8 +198,9 @@ class Query:
                 self._link.delete(uri)
 
     def close(self) -> None:
-        """Cancel it if it has not ended."""
-        if not self.is_over and self.id:
+        """Cancel it if it has not ended; not in a forked child, as it is the parent's."""
+        was_closed, self._closed = self._closed, True
+        if not was_closed and not self.is_over and self.id and self._process == os.getpid():
             self.cancel()
         if self._ahead is not None:
             self._ahead.close()
@@ -210,5 +219,6 @@ class Query:
         heartbeat.watch_over(self)
 
     def __del__(self) -> None:
-        with contextlib.suppress(Exception):
-            self.close()
+        if cleanup.may_clean():
+            with contextlib.suppress(Exception):
+                self.close()
