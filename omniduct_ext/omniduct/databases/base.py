@@ -50,8 +50,8 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Execution):
         Seconds that the service may stay silent while a statement runs, before it is taken for dead. It
         is asked beside the statement, which itself may take as long as it likes. None waits for ever.
     progress : bool
-        Whether a statement that takes more than a second shows a line that says how far it is: in a
-        notebook and in a terminal, and nowhere else.
+        Whether a statement that takes more than a second says how far it is: in a line in a notebook or
+        a terminal, and where there is neither to the logger ``omniduct``, at level INFO.
     **kwargs
         The arguments of `omniduct.Duct`.
 

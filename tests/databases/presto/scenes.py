@@ -34,9 +34,12 @@ SLOW = (
     "UNNEST(sequence(1, 10000)) c (z) WHERE x + y + z < 0"
 )
 LONG = "SELECT * FROM tpch.sf1.lineitem"  # 900 MB
-ROWS, SUM = 15_000, 449_872_500
-SOME = "SELECT orderkey, rpad('', 2000, 'x') AS padding FROM tpch.tiny.orders"
-"""30 MB in so many rows, of which the first column has that sum."""
+ROWS = 15_000
+# 30 MB: so many rows, numbered in the order in which they come.
+SOME = (
+    "SELECT 1000 * a.x + b.y AS number, rpad('', 2000, 'x') AS padding "
+    f"FROM UNNEST(sequence(0, {ROWS // 1000 - 1})) a (x) CROSS JOIN UNNEST(sequence(0, 999)) b (y)"
+)
 
 _OVER = ("FINISHED", "FAILED")
 

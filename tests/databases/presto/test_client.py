@@ -162,6 +162,24 @@ def test_what_statements_set_stays_until_it_is_reset(make: Made) -> None:
     assert duct.query("SHOW SESSION LIKE 'query_max_run_time'", format="tuple")[0][1] != "9m"
 
 
+def test_the_path_of_functions_stays_too(make: Made) -> None:
+    duct = make("trino")
+    duct.query("SET PATH memory.shop")
+    for _ in range(2):
+        assert "memory" in value(duct, "SELECT current_path")
+        duct.disconnect()
+    duct.reset()
+    assert "memory" not in (value(duct, "SELECT current_path") or "")
+
+
+@pytest.mark.parametrize("server", BOTH)
+def test_a_duct_without_a_catalog_runs_statements(server: str, make: Made) -> None:
+    duct = make(server, catalog=None, schema="default")
+    assert value(duct, "SELECT 1") == 1
+    duct.query("USE tpch.tiny")
+    assert value(duct, "SELECT count(*) FROM nation") == 25
+
+
 def test_presto_keeps_them_too(make: Made) -> None:
     duct = make("presto")
     duct.query("USE tpch.tiny; PREPARE mine FROM SELECT count(*) FROM nation WHERE regionkey = ?")

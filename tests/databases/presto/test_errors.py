@@ -92,6 +92,7 @@ def test_a_name_that_there_is_none_of_is_marked_and_its_near_miss_is_named(
 ) -> None:
     said = failure(duct, statement)
     assert re.search(rf"[Dd]id you mean (?:to use )?'{near}'\?\n", said), said
+    assert said.lower().count("did you mean") == 1
     assert text_at_mark(said) == at
 
 

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import gc
-import threading
+import json
+import os
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
-from tests.databases.presto.scenes import ABANDONED_AFTER, LONG, ROWS, SOME, SUM, Scene, answers
+from tests.databases.presto.scenes import ABANDONED_AFTER, LONG, ROWS, SOME, Gate, Scene, answers
 from tests.services.interrupts import wait_until
 
+from omniduct import Duct
 from omniduct.databases.presto import heartbeat
 from omniduct.databases.session.streaming import Stream
 from omniduct.errors import DuctConnectionError, DuctError
 
+ROOT = Path(__file__).resolve().parents[3]
 PAGE = 2 << 20  # bytes; about what a page of these rows has
 LONGER = ABANDONED_AFTER + 3  # seconds; the server looks once a second
 
 
-def begun(scene: Scene, statement: str = LONG) -> Stream:
+def begun(scene: Scene, statement: str = LONG, **arguments: Any) -> Stream:
     """A stream of which one batch is read."""
-    rows: Stream = scene.through_proxy().stream(scene.marked(statement), batch=1000, format="arrow")
+    duct = scene.duct(**{"port": scene.proxy.port, **arguments})
+    rows: Stream = duct.stream(scene.marked(statement), batch=1000, format="arrow")
     assert len(next(rows)) == 1000
     return rows
 
@@ -94,46 +103,45 @@ def test_a_stream_that_was_read_to_its_end_is_not_cancelled(scene: Scene) -> Non
 # Somebody reads slowly
 
 
-def test_a_stream_that_is_read_slowly_is_kept_alive_and_its_rows_come_once(scene: Scene) -> None:
-    rows = begun(scene, SOME)
-    time.sleep(LONGER)
-    (seen,) = scene.seen()
-    assert not seen.is_over
-    rest = list(rows)
-    assert sum(len(batch) for batch in rest) == ROWS - 1000
-    assert [str(seen) for seen in scene.outcome()] == ["FINISHED"]
-    heads, gets = scene.asked_for("/executing/", "HEAD"), paths(scene, "GET")
-    if scene.server.PROTOCOL == "trino":
-        assert heads >= LONGER / 2
-        assert len(gets) == len(set(gets))
-    else:  # which knows no HEAD: the page before is asked for again
-        assert heads == 1
-        assert len(gets) - len(set(gets)) >= LONGER / 2
+def test_streams_that_are_read_slowly_are_kept_alive_and_their_rows_come_once(scene: Scene) -> None:
+    with Gate(scene.server.host, scene.server.port) as narrow:
+        # A gateway may let no HEAD through: the page before is asked for instead, which comes again.
+        narrow.answer(405, times=float("inf"), method="HEAD")
+        rows, others = begun(scene, SOME), begun(scene, SOME, port=narrow.port)
+        time.sleep(LONGER)
+        assert [seen.is_over for seen in scene.seen()] == [False, False]
+        assert whole(rows) and whole(others)
+        asked, again = pages(scene.proxy), pages(narrow)
+    assert [str(seen) for seen in scene.outcome()] == ["FINISHED", "FINISHED"]
+    assert (scene.asked_for("/executing/", "HEAD") >= LONGER / 2, len(asked) - len(set(asked))) == (True, 0)
+    assert len(again) - len(set(again)) >= LONGER / 2
+    assert sum(method == "HEAD" for method, _ in narrow.came) == 1
 
 
-def test_the_rows_of_a_stream_that_is_read_slowly_are_all_there(scene: Scene) -> None:
-    with scene.through_proxy().stream(scene.marked(SOME)) as rows:
-        total = 0
-        for n, (key, padding) in enumerate(rows):
-            assert len(padding) == 2000
-            total += key
-            if n % 3000 == 0:
-                time.sleep(1.5 * heartbeat.EVERY)
-    assert (n + 1, total) == (ROWS, SUM)
+def whole(rows: Stream) -> bool:
+    """Whether the rest of a stream's rows are there."""
+    numbers = [number for batch in rows for number in batch.column("number").to_pylist()]
+    return numbers == list(range(1000, ROWS))
+
+
+def pages(gate: Gate) -> list[str]:
+    """The pages that were asked for, in order."""
+    return [path for method, path in gate.came if method == "GET" and "/executing/" in path]
 
 
 def test_without_that_the_server_gives_it_up_and_the_person_is_told(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heartbeat, "EVERY", 3600.0)
     monkeypatch.setattr(heartbeat, "watch_over", lambda query: None)
     rows = begun(scene, SOME)
     wait_until(lambda: scene.state() == "FAILED", LONGER)
     assert [seen.error for seen in scene.seen()] == ["ABANDONED_QUERY"]
     with pytest.raises(DuctError) as raised:
         list(rows)
-    assert str(raised.value).startswith(
-        "db: the server gave the query up, as nobody had asked for its rows for 5."
+    assert re.fullmatch(
+        r"db: the server gave the query up, as nobody had asked for its rows for \d+ s "
+        r"\(query (\w+): http://.*\?\1\)",
+        str(raised.value),
     )
     assert answers(scene.duct())
 
@@ -148,17 +156,46 @@ def test_a_stream_that_is_kept_alive_is_cancelled_when_it_is_dropped(scene: Scen
     wait_until(lambda: "omniduct keeps queries alive" not in scene.threads(), 3 * heartbeat.EVERY)
 
 
-def test_streams_are_kept_alive_beside_each_other(scene: Scene) -> None:
-    streams = [begun(scene, SOME) for _ in range(3)]
-    time.sleep(LONGER)
-    assert [seen.is_over for seen in scene.seen()] == [False] * 3
-    assert sum(name == "omniduct keeps queries alive" for name in scene.threads()) == 1
-    for rows in streams:
-        assert sum(len(batch) for batch in rows) == ROWS - 1000
+# Ends of processes
 
 
-def paths(scene: Scene, method: str) -> list[str]:
-    return [path for came, path in scene.proxy.came if came == method and "/executing/" in path]
+def child_reads(protocol: str, login: dict[str, Any], statement: str) -> None:
+    """Leave Python while a stream is open, and held by what outlives its duct."""
+    duct: Any = Duct.for_protocol(protocol)(name="db", **login)
+    rows = duct.stream(statement)
+    next(rows)
+    duct.query("SELECT 1", background=True)
+    sys.held = [rows, duct]  # type: ignore[attr-defined]
+
+
+def test_the_end_of_python_cancels_a_stream_and_does_not_hang(scene: Scene) -> None:
+    program = "import json, sys; from tests.databases.presto.test_streams import child_reads; "
+    program += "child_reads(*json.loads(sys.argv[1]))"
+    asked = json.dumps([scene.server.PROTOCOL, scene.server.login, scene.marked(LONG)])
+    folders = os.pathsep.join([str(ROOT / "omniduct_ext"), str(ROOT)])
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore::omniduct.errors.DuctWarning", "-c", program, asked],
+        env={**os.environ, "PYTHONPATH": folders},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert [str(seen) for seen in scene.outcome()] == ["FAILED/USER_CANCELED"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_child_does_not_cancel_the_streams_of_its_parent(scene: Scene) -> None:
+    rows = begun(scene, SOME)
+    child = os.fork()
+    if not child:
+        rows.close()
+        del rows
+        gc.collect()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert whole(rows)
 
 
 # What is held meanwhile
@@ -184,13 +221,13 @@ def grows(scene: Scene) -> bool:
 def test_memory_stays_flat_when_a_large_result_is_read_slowly(scene: Scene) -> None:
     process = psutil.Process()
     rows = begun(scene, f"SELECT a.* FROM ({SOME}) a CROSS JOIN UNNEST(sequence(1, 10)) b")  # 300 MB
-    before = peak = process.memory_info().rss
+    before = peak = 0
     for batch in rows:
-        assert len(batch.schema) == 2
-        peak = max(peak, process.memory_info().rss)
-        if scene.proxy.sent > 100e6:
-            break
+        assert len(batch) > 0
         time.sleep(0.005)
+        held = process.memory_info().rss
+        before, peak = (held, held) if scene.proxy.sent < 50e6 else (before, max(peak, held))
+        if scene.proxy.sent > 200e6:
+            break
     rows.close()
-    assert peak - before < 60e6
-    assert threading.active_count() < 50
+    assert peak - before < 75e6

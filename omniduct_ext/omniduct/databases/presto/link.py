@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
     from omniduct.databases.presto.transport import Courier
 
-__all__ = ["NO_TRANSACTION", "Endpoint", "Link", "Refusal"]
+__all__ = ["NO_TRANSACTION", "PATH", "Endpoint", "Link", "Refusal"]
+
+PATH = "X-Trino-Path"
+"""The header that says where functions are looked for."""
 
 NO_TRANSACTION = "NONE"
 """Instead of a transaction's id: that there is none, and that one may be begun."""
@@ -316,7 +319,7 @@ class Link:
         if "X-Trino-Clear-Transaction-Id" in headers:
             state.transaction_id = NO_TRANSACTION
         if "X-Trino-Set-Path" in headers:
-            state.headers["X-Trino-Path"] = headers["X-Trino-Set-Path"]
+            state.headers[PATH] = headers["X-Trino-Set-Path"]
 
     # From any thread
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from omniduct.databases.presto import authentication
-from omniduct.databases.presto.link import NO_TRANSACTION
+from omniduct.databases.presto.link import NO_TRANSACTION, PATH
 from omniduct.databases.presto.segments import ENCODINGS
 from omniduct.errors import DuctConfigError
 
@@ -32,7 +32,7 @@ class State:
         begun = _settings(made)
         for name, value in self._kept.items():
             if begun[name] == self._begun.get(name):  # else the person has set the duct's own since
-                setattr(made, name, value)
+                _set(made, name, value)
         self._begun = begun
         return made
 
@@ -46,8 +46,16 @@ class State:
         self._kept = {}
 
 
+def _set(session: ClientSession, name: str, value: Any) -> None:
+    if name == PATH:
+        session.headers[PATH] = value
+    else:
+        setattr(session, name, value)
+
+
 def _settings(session: ClientSession) -> dict[str, Any]:
     values = {name: getattr(session, name) for name in _SETTABLE}
+    values[PATH] = session.headers.get(PATH)
     return {name: dict(value) if isinstance(value, dict) else value for name, value in values.items()}
 
 
@@ -58,7 +66,7 @@ def _made(client: PrestoClient) -> ClientSession:
     return ClientSession(
         user=cast("str", authentication.user(client)),
         catalog=client.catalog,
-        schema=client.schema,
+        schema=client.schema if client.catalog else None,  # one without a catalog servers refuse
         source=client.source or "omniduct",
         properties={name: written(value) for name, value in given if value is not None},
         headers=_headers(client),
