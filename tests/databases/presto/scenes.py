@@ -35,9 +35,9 @@ SLOW = (
 )
 LONG = "SELECT * FROM tpch.sf1.lineitem"  # 900 MB
 ROWS = 15_000
-# 30 MB: so many rows, numbered in the order in which they come.
+# 30 MB: so many rows, numbered from 0.
 SOME = (
-    "SELECT 1000 * a.x + b.y AS number, rpad('', 2000, 'x') AS padding "
+    "SELECT 1000 * a.x + b.y AS number, rpad(CAST(b.y AS varchar), 2000, 'x') AS padding "
     f"FROM UNNEST(sequence(0, {ROWS // 1000 - 1})) a (x) CROSS JOIN UNNEST(sequence(0, 999)) b (y)"
 )
 

@@ -238,6 +238,6 @@ def test_a_connection_that_breaks_says_how(duct: PrestoClient, proxy: HTTPProxy)
     with pytest.raises(DuctConnectionError) as caught:
         duct.execute("CREATE TABLE IF NOT EXISTS memory.shop.perhaps AS SELECT 1 AS x")
     assert str(caught.value) == (
-        "db: the connection was lost while the statement ran (Connection reset by peer): the statement may or "
-        "may not have taken effect. The next one connects anew"
+        "db: the connection was lost while the statement ran (Connection reset by peer): the statement may "
+        "or may not have taken effect. The next one connects anew"
     )

@@ -28,12 +28,25 @@ PAGE = 2 << 20  # bytes; about what a page of these rows has
 LONGER = ABANDONED_AFTER + 3  # seconds; the server looks once a second
 
 
-def begun(scene: Scene, statement: str = LONG, **arguments: Any) -> Stream:
+def begun(scene: Scene, statement: str = LONG) -> Stream:
     """A stream of which one batch is read."""
-    duct = scene.duct(**{"port": scene.proxy.port, **arguments})
-    rows: Stream = duct.stream(scene.marked(statement), batch=1000, format="arrow")
+    rows: Stream = scene.through_proxy().stream(scene.marked(statement), batch=1000, format="arrow")
     assert len(next(rows)) == 1000
     return rows
+
+
+class Slow:
+    """Numbered rows, of which one batch is read at first."""
+
+    def __init__(self, scene: Scene, port: int) -> None:
+        self._rows = scene.duct(port=port).stream(scene.marked(SOME), batch=1000, format="arrow")
+        self._numbers = next(self._rows).column("number").to_pylist()
+
+    def are_whole(self) -> bool:
+        """Whether all come, and once; reads the rest."""
+        for batch in self._rows:
+            self._numbers += batch.column("number").to_pylist()
+        return sorted(self._numbers) == list(range(ROWS))
 
 
 def cancelled(scene: Scene, since: float) -> bool:
@@ -87,7 +100,7 @@ def test_disconnecting_its_duct_cancels_a_stream(scene: Scene) -> None:
     next(rows)
     duct.disconnect()
     assert cancelled(scene, time.time())
-    with pytest.raises(DuctConnectionError, match="^db: was disconnected, which ended the stream$"):
+    with pytest.raises(DuctConnectionError, match=r"^db: was disconnected, which ended the stream$"):
         next(rows)
     assert answers(duct)
 
@@ -107,21 +120,15 @@ def test_streams_that_are_read_slowly_are_kept_alive_and_their_rows_come_once(sc
     with Gate(scene.server.host, scene.server.port) as narrow:
         # A gateway may let no HEAD through: the page before is asked for instead, which comes again.
         narrow.answer(405, times=float("inf"), method="HEAD")
-        rows, others = begun(scene, SOME), begun(scene, SOME, port=narrow.port)
+        rows, others = Slow(scene, scene.proxy.port), Slow(scene, narrow.port)
         time.sleep(LONGER)
         assert [seen.is_over for seen in scene.seen()] == [False, False]
-        assert whole(rows) and whole(others)
+        assert rows.are_whole() and others.are_whole()
         asked, again = pages(scene.proxy), pages(narrow)
     assert [str(seen) for seen in scene.outcome()] == ["FINISHED", "FINISHED"]
     assert (scene.asked_for("/executing/", "HEAD") >= LONGER / 2, len(asked) - len(set(asked))) == (True, 0)
     assert len(again) - len(set(again)) >= LONGER / 2
     assert sum(method == "HEAD" for method, _ in narrow.came) == 1
-
-
-def whole(rows: Stream) -> bool:
-    """Whether the rest of a stream's rows are there."""
-    numbers = [number for batch in rows for number in batch.column("number").to_pylist()]
-    return numbers == list(range(1000, ROWS))
 
 
 def pages(gate: Gate) -> list[str]:
@@ -187,15 +194,14 @@ def test_the_end_of_python_cancels_a_stream_and_does_not_hang(scene: Scene) -> N
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_forked_child_does_not_cancel_the_streams_of_its_parent(scene: Scene) -> None:
-    rows = begun(scene, SOME)
+    rows = Slow(scene, scene.proxy.port)
     child = os.fork()
     if not child:
-        rows.close()
         del rows
         gc.collect()
         os._exit(0)
     os.waitpid(child, 0)
-    assert whole(rows)
+    assert rows.are_whole()
 
 
 # What is held meanwhile

@@ -248,6 +248,22 @@ def test_a_log_is_told_less_and_less_often_and_when_the_state_changes(
     assert running.logged
 
 
+def test_a_log_is_not_told_anew_of_each_piece_of_a_stream(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    second = 0
+    monkeypatch.setattr(showing, "time", types.SimpleNamespace(monotonic=lambda: 1000.0 + second))
+    caplog.set_level(logging.INFO, "omniduct")
+    running = Running("db")
+    for _ in range(4):
+        piece = showing.Showing(running, Progress)
+        for _ in range(2):
+            second += 1
+            piece.look()
+        piece.close()
+    assert len(caplog.records) == 1
+
+
 @pytest.mark.parametrize(
     "run",
     [

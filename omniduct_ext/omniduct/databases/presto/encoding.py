@@ -16,7 +16,7 @@ from omniduct.databases.arrow.values import pylist
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["DIGITS", "Encoder", "JsonText", "encoder", "has_own_encoder"]
+__all__ = ["DIGITS", "Encoder", "JsonText", "encoder", "has_own_encoder", "quoted"]
 
 DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 """Of a second, that a unit of Arrow's counts."""
@@ -202,7 +202,7 @@ class _Map(Encoder):
 class _Row(Encoder):
     def __init__(self, fields: dict[str, Encoder]) -> None:
         self._fields = list(fields.values())
-        kinds = (f"{_quoted(name)} {each.kind}" for name, each in fields.items())
+        kinds = (f"{quoted(name)} {each.kind}" for name, each in fields.items())
         carriers = (f"f{n} {each.carrier}" for n, each in enumerate(self._fields))
         super().__init__(f"row({', '.join(kinds)})", f"row({', '.join(carriers)})")
         self.casts = all(each.casts for each in self._fields)
@@ -230,7 +230,8 @@ def _without_nulls(values: list[Any], array: pa.Array) -> list[Any]:
     return [value if there else None for value, there in zip(values, pylist(array.is_valid()), strict=True)]
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """The name of a field, as it is written."""
     return '"' + name.replace('"', '""') + '"'
 
 

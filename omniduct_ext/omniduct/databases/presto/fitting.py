@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from omniduct.databases.arrow.text import text_of
 from omniduct.databases.arrow.values import pylist
-from omniduct.databases.presto.encoding import DIGITS, has_own_encoder
+from omniduct.databases.presto.encoding import DIGITS, has_own_encoder, quoted
 from omniduct.databases.presto.types import SqlType, arrow_type, unit_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["fitted", "has_nanoseconds", "is_text", "stored"]
+__all__ = ["fitted", "has_nanoseconds", "is_text", "spelled", "stored"]
 
 _NUMBERS = ("tinyint", "smallint", "integer", "bigint", "real", "double")
 
@@ -108,6 +108,24 @@ def _simple(kind: pa.DataType) -> pa.DataType:
     if getattr(kind, "extension_name", "") == "arrow.bool8":
         return pa.bool_()
     raise TypeError(f"the server has no type for {kind}")
+
+
+def spelled(kind: SqlType) -> str:
+    """A type as a statement takes it: Trino itself shows the names of fields without quotes.
+
+    >>> from omniduct.databases.presto.types import parsed
+    >>> spelled(parsed("row(a timestamp(3) with time zone, b c array(varchar(5)))"))
+    'row("a" timestamp(3) with time zone, "b c" array(varchar(5)))'
+    """
+    inner = [spelled(child) for child in kind.children]
+    if kind.name == "row":
+        inner = [f"{quoted(name)} {child}" for name, child in zip(kind.fields, inner, strict=True)]
+    if inner:
+        return f"{kind.name}({', '.join(inner)})"
+    if not kind.numbers:
+        return kind.name
+    name, *zone = kind.name.split(" ", 1)
+    return " ".join([f"{name}({','.join(map(str, kind.numbers))})", *zone])
 
 
 def is_text(kind: pa.DataType) -> bool:

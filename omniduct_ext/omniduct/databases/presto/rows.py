@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from omniduct.core.arguments import did_you_mean
 from omniduct.databases.presto.encoding import DIGITS, Encoder, JsonText, encoder
-from omniduct.databases.presto.fitting import fitted, has_nanoseconds, is_text, stored
+from omniduct.databases.presto.fitting import fitted, has_nanoseconds, is_text, spelled, stored
 from omniduct.databases.presto.types import parsed
 from omniduct.databases.tables import literal
 from omniduct.errors import DuctArgumentError
@@ -22,11 +22,15 @@ __all__ = ["Rows", "in_unit", "of_new", "of_table"]
 
 @dataclass(frozen=True)
 class _Column:
-    """A column: its name in the table, its values, how they are sent, and the type that they are cast to."""
+    """A column: its name in the table, its values, how they are sent, and the type that they are cast to.
+
+    `about` is how a complaint of it begins.
+    """
 
     name: str
     values: pa.ChunkedArray
     encoder: Encoder
+    about: str
     target: str = ""
 
     @property
@@ -42,7 +46,8 @@ class _Column:
         """An array of values for UNNEST, which would make columns of a row: that is within another array."""
         import orjson
 
-        values = self.encoder.values(self.values.slice(start, count).combine_chunks())
+        with _about(self.about):
+            values = self.encoder.values(self.values.slice(start, count).combine_chunks())
         carrier = self.encoder.carrier
         if self._is_row:
             values, carrier = [[value] for value in values], f"array({carrier})"
@@ -106,9 +111,10 @@ def of_new(frame: pa.Table, has_digits: bool, quote: Callable[[str], str], duct:
     _check_names(frame.column_names, duct)
     columns = []
     for name, column in zip(frame.column_names, frame.columns, strict=True):
-        with _about(f"{duct}: the column {name!r}, which is {column.type}, cannot be stored as it is"):
+        about = f"{duct}: the column {name!r}, which is {column.type}, cannot be stored as it is"
+        with _about(about):
             values = stored(column, has_digits)
-        columns.append(_Column(name, values, encoder(values.type, has_digits)))
+        columns.append(_Column(name, values, encoder(values.type, has_digits), about))
     return Rows(columns, quote)
 
 
@@ -139,12 +145,13 @@ def of_table(
     for name, column in zip(frame.column_names, frame.columns, strict=True):
         own = _matched(name, there, f"{duct}: the table {table}")
         wanted = parsed(there[own])
-        with _about(f"{duct}: the column {name!r} does not fit into the table's, which is {there[own]}"):
+        about = f"{duct}: the column {name!r} does not fit into the table's, which is {there[own]}"
+        with _about(about):
             values = fitted(column, wanted)
             values = stored(column, has_digits) if values is None else values
         is_json = wanted.name == "json" and is_text(column.type)
         sent = JsonText("json") if is_json else encoder(values.type, has_digits)
-        columns.append(_Column(own, values, sent, there[own]))
+        columns.append(_Column(own, values, sent, about, spelled(wanted)))
     return Rows(columns, quote)
 
 

@@ -82,6 +82,8 @@ class Running:
         Set from another thread, to have it cancelled by who waits for it.
     failed : bool
         Whether an exception has ended it.
+    log : object, optional
+        What tells the log of it, from one piece of a stream to the next.
     logged : bool
         Whether the log has heard of it, and so is to hear of its end.
     """
@@ -95,6 +97,7 @@ class Running:
         self.began = False
         self.unwanted = False
         self.failed = False
+        self.log: Any = None
         self.logged = False
         self._ended: float | None = None
         self._first: float | None = None

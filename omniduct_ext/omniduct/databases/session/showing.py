@@ -167,7 +167,7 @@ class Showing:
     def _begin(self) -> None:
         if not _is_watched():
             if self._logs and logger.isEnabledFor(logging.INFO):
-                self._log = _Log(self._running, self._ask)
+                self._log = self._running.log = self._running.log or _Log(self._running, self._ask)
         elif threading.current_thread() is threading.main_thread():
             self._line = _new_line()
         self._wanted = self._line is not None or self._log is not None
