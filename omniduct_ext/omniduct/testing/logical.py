@@ -128,6 +128,7 @@ _SAME = {
     "binary_view": Became("object", "object", "Binary"),
     "large_binary": Became("object", "object", "Binary"),
     "date32[day]": Became("datetime64[s]", "datetime64[s]", "Date"),
+    "time32[ms]": Became("object", "object", "Time"),
     "time64[us]": Became("object", "object", "Time"),
     "extension<arrow.uuid>": Became("object", "object", "String"),
     "list<item: int32>": Became("object", "object", "List(Int32)"),

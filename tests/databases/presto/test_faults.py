@@ -1,12 +1,12 @@
-"""What goes wrong on the way to a coordinator: what the person is told, that the next works, what is left.
+"""Coordinators that stop, crash, are silent or something else: what people are told, and what is left.
 
-Every fault is a real one, of a real server or of a gateway before it. What was said and left stands in
-build/faults-presto.md afterwards.
+What was said and left stands in build/faults-presto.md afterwards.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import socketserver
 import sys
@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 from tests.databases.presto.scenes import LONG, SLOW, Gate, Scene, answers
+from tests.databases.presto.telling import LOST, PERHAPS, Faults, fails, timed
 from tests.services.coordinator import Coordinator
 from tests.services.interrupts import Caller, wait_until
 from tests.services.links import answering
@@ -29,72 +30,26 @@ from omniduct.databases.presto import PrestoClient
 from omniduct.errors import (
     DuctConnectionError,
     DuctDriverMissing,
-    DuctError,
     DuctServerUnreachable,
     DuctStatementError,
 )
-from omniduct.testing.markdown import table
 
-TABLE = Path(__file__).resolve().parents[3] / "build" / "faults-presto.md"
-HEAD = ["fault", "server", "what the person sees", "seconds", "what is left"]
-UNNOTICED = "(nothing: the result is exact and complete)"
-LOST = "the result is lost, and the statement can be run again"
-PERHAPS = "the statement may or may not have taken effect"
-GIVEN_UP = 7.1  # seconds, in which eight requests were made in vain
-FOR_EVER = float("inf")
-EXECUTING = "^/v1/statement/executing/"
+Note = Callable[..., None]
 
-noted: list[list[str]] = []
+faults = Faults("faults-presto")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def noting() -> Iterator[None]:
     """The table of faults, once all tests have run."""
     yield
-    TABLE.parent.mkdir(exist_ok=True)
-    TABLE.write_text(table(HEAD, sorted(noted)) + "\n", encoding="utf-8")
-
-
-Note = Callable[..., None]
+    faults.write()
 
 
 @pytest.fixture
 def note(scene: Scene) -> Note:
     """Add a row to the table of faults."""
-
-    def note(fault: str, said: object = UNNOTICED, seconds: float | None = None) -> None:
-        text = said if isinstance(said, str) else f"{type(said).__name__}: {said}"
-        text = "<br>".join(f"`{line}`" for line in text.splitlines()) if text != UNNOTICED else text
-        took = "" if seconds is None else f"{seconds:.1f}"
-        noted.append([fault, scene.server.PROTOCOL, text, took, scene.left()])
-
-    return note
-
-
-def fails(kind: type[DuctError], function: Callable[[], object]) -> str:
-    """What the error of a function says: exactly of that kind."""
-    with pytest.raises(kind) as raised:
-        function()
-    assert type(raised.value) is kind
-    return str(raised.value)
-
-
-@contextlib.contextmanager
-def timed() -> Iterator[list[float]]:
-    """The seconds that the block takes, in a list."""
-    seconds: list[float] = []
-    begun = time.monotonic()
-    yield seconds
-    seconds.append(time.monotonic() - begun)
-
-
-def reads(duct: PrestoClient) -> tuple[int, int]:
-    """How many rows come of some pages, and the sum of a column."""
-    found = duct.query("SELECT * FROM tpch.tiny.lineitem", format="arrow")
-    return found.num_rows, sum(found.column("orderkey").to_pylist())
-
-
-EXACT = 60_175, 1_802_759_573
+    return functools.partial(faults.note, scene)
 
 
 # A coordinator that is stopped, or crashes, and is started again
@@ -246,191 +201,6 @@ def test_a_block_whose_transaction_is_lost_is_not_gone_on_with(crashed: Restart,
     assert str(error).startswith("db: the server does not know the transaction any more")
     assert answers(crashed.ducts["transaction()"])
     note("coordinator crashes within `with transaction()`", error)
-
-
-# A gateway that answers instead
-
-
-@pytest.fixture
-def duct(scene: Scene) -> PrestoClient:
-    """A duct through the gateway, which is connected."""
-    duct = scene.through_proxy()
-    assert answers(duct)
-    scene.renew()
-    return duct
-
-
-@pytest.fixture
-def target(scene: Scene) -> str:
-    """A table to insert into."""
-    name = f"t{scene.mark}"
-    scene.server.admin(f"CREATE TABLE {name} (x BIGINT)")
-    return name
-
-
-def stored(scene: Scene, target: str) -> int:
-    """How many rows a table has."""
-    ((count,),) = scene.server.admin(f"SELECT count(*) FROM {target}")
-    return int(count)
-
-
-PASSING = [502, 503, 504, 429]
-
-
-@pytest.mark.parametrize("status", PASSING)
-def test_a_page_that_a_gateway_keeps_back_is_asked_for_again(
-    status: int, scene: Scene, duct: PrestoClient, note: Note
-) -> None:
-    later = {"retry_after": "1"} if status == 429 else {}
-    scene.proxy.answer(status, times=2, method="GET", path=EXECUTING, **later)
-    scene.proxy.delay(0, times=3, method="GET", path=EXECUTING)
-    scene.proxy.answer(status, times=1, method="GET", path=EXECUTING, **later)
-    with timed() as seconds:
-        assert reads(duct) == EXACT
-    assert seconds[0] > 3 or not later
-    note(f"{status} instead of pages, three times{', Retry-After: 1' if later else ''}", seconds=seconds[0])
-
-
-@pytest.mark.parametrize("status", PASSING)
-def test_a_query_that_a_gateway_does_not_take_is_sent_again(
-    status: int, scene: Scene, duct: PrestoClient, note: Note
-) -> None:
-    scene.proxy.answer(status, times=2, method="POST")
-    with timed() as seconds:
-        assert reads(duct) == EXACT
-    assert scene.asked_for("/v1/statement", "POST") == 3
-    note(f"{status} to the POST of a SELECT, twice", seconds=seconds[0])
-
-
-@pytest.mark.parametrize("status", [502, 504])
-def test_a_change_that_a_gateway_may_have_passed_on_is_never_sent_twice(
-    status: int, scene: Scene, duct: PrestoClient, target: str, note: Note
-) -> None:
-    scene.proxy.answer(status, method="POST")
-    said = fails(DuctConnectionError, lambda: duct.execute(f"INSERT INTO {target} VALUES 1"))
-    phrase = {502: "502 Bad Gateway", 504: "504 Gateway Timeout"}[status]
-    assert said == f"db: {at(scene)} is not available ({phrase}: said by the proxy): {PERHAPS}"
-    assert scene.asked_for("/v1/statement", "POST") == 1
-    assert stored(scene, target) == 0
-    assert answers(duct)
-    note(f"{status} to the POST of an INSERT", f"DuctConnectionError: {said}")
-
-
-@pytest.mark.parametrize("status", [503, 429])
-def test_a_change_that_was_not_taken_is_sent_again(
-    status: int, scene: Scene, duct: PrestoClient, target: str, note: Note
-) -> None:
-    scene.proxy.answer(status, times=2, method="POST")
-    duct.execute(f"INSERT INTO {target} VALUES 1")
-    assert scene.asked_for("/v1/statement", "POST") == 3
-    assert stored(scene, target) == 1
-    note(f"{status} to the POST of an INSERT, twice", "(nothing: it has taken effect once)")
-
-
-def at(scene: Scene) -> str:
-    """Where the gateway is."""
-    return f"http://{LOOPBACK}:{scene.proxy.port}"
-
-
-@pytest.mark.parametrize("statement", ["SELECT", "INSERT"])
-def test_a_gateway_that_stays_away_is_one_clear_error(
-    statement: str, scene: Scene, duct: PrestoClient, target: str, note: Note
-) -> None:
-    scene.proxy.answer(503, times=FOR_EVER, method="GET", path=EXECUTING)
-    text = scene.marked(SLOW if statement == "SELECT" else f"INSERT INTO {target} {SLOW}")
-    with timed() as seconds:
-        said = fails(DuctConnectionError, lambda: duct.query(text))
-    fate = LOST if statement == "SELECT" else PERHAPS
-    assert said == f"db: {at(scene)} is not available (503 Service Unavailable: said by the proxy): {fate}"
-    assert GIVEN_UP < seconds[0] < GIVEN_UP + 4
-    assert [seen.state for seen in scene.outcome()] == ["FAILED"]
-    note(f"503 for ever instead of pages of a {statement}", f"DuctConnectionError: {said}", seconds[0])
-
-
-@pytest.mark.parametrize("status", [500, 200])
-def test_a_gateway_that_fails_is_said_and_nothing_runs_on(
-    status: int, scene: Scene, duct: PrestoClient, note: Note
-) -> None:
-    scene.proxy.delay(0, times=2, method="GET", path=EXECUTING)
-    scene.proxy.answer(status, method="GET", path=EXECUTING)
-    kind = DuctStatementError if status == 500 else DuctConnectionError
-    said = fails(kind, lambda: duct.query(scene.marked(LONG)))
-    told = {500: "failed (500 Internal Server Error", 200: "answers, but is no Trino or Presto (200 OK"}
-    assert said.startswith(f"db: {at(scene)} {told[status]}: said by the proxy)")
-    assert [str(seen) for seen in scene.outcome()] == ["FAILED/USER_CANCELED"]
-    assert answers(duct)
-    note(f"{status} and another's text instead of a page", f"{kind.__name__}: {said}")
-
-
-def test_slow_answers_only_take_longer(scene: Scene, duct: PrestoClient, note: Note) -> None:
-    scene.proxy.delay(2.0, times=4)
-    with timed() as seconds:
-        assert reads(duct) == EXACT
-    assert seconds[0] > 8
-    note("four answers late by 2 s", seconds=seconds[0])
-
-
-# A connection that is cut
-
-
-@pytest.mark.parametrize("after", [0, 100, 50_000])
-def test_a_page_that_is_cut_is_asked_for_again(
-    after: int, scene: Scene, duct: PrestoClient, note: Note
-) -> None:
-    scene.proxy.cut(after, times=2, method="GET", path=EXECUTING)
-    scene.proxy.delay(0, times=3, method="GET", path=EXECUTING)
-    scene.proxy.cut(after, method="GET", path=EXECUTING)
-    assert reads(duct) == EXACT
-    note(f"cut after {after} bytes of a page, three times")
-
-
-@pytest.mark.parametrize("after", [0, 20])
-def test_a_cut_answer_to_a_statement_is_asked_for_again_only_if_it_changes_nothing(
-    after: int, scene: Scene, duct: PrestoClient, target: str, note: Note
-) -> None:
-    scene.proxy.cut(after, method="POST")
-    assert reads(duct) == EXACT
-    assert scene.asked_for("/v1/statement", "POST") == 2
-    scene.renew()
-    scene.proxy.cut(after, method="POST")
-    said = fails(DuctConnectionError, lambda: duct.execute(f"INSERT INTO {target} VALUES 1"))
-    reason = re.fullmatch(
-        r"db: the connection was lost while the statement ran \((.+)\): (.+)\. The next one connects anew",
-        said,
-    )
-    assert reason and reason[2] == PERHAPS
-    assert scene.asked_for("/v1/statement", "POST") == 1
-    assert stored(scene, target) == 0
-    assert answers(duct)
-    note(f"cut after {after} bytes of the answer to the POST of a SELECT")
-    note(f"cut after {after} bytes of the answer to the POST of an INSERT", f"DuctConnectionError: {said}")
-
-
-@pytest.mark.parametrize("path", ["/queued/", "/executing/"])
-def test_a_change_whose_progress_is_cut_takes_effect_once(
-    path: str, scene: Scene, duct: PrestoClient, target: str, note: Note
-) -> None:
-    scene.proxy.cut(10, times=2, method="GET", path=path)
-    duct.execute(f"INSERT INTO {target} VALUES 1")
-    assert stored(scene, target) == 1
-    note(f"cut within the {path.strip('/')} pages of an INSERT", "(nothing: it has taken effect once)")
-
-
-def test_pages_that_are_cut_for_ever_are_one_clear_error(
-    scene: Scene, duct: PrestoClient, tmp_path: Path, note: Note
-) -> None:
-    scene.proxy.delay(0, times=3, method="GET", path=EXECUTING)
-    scene.proxy.cut(100, times=FOR_EVER, method="GET", path=EXECUTING)
-    with timed() as seconds:
-        text = scene.marked(LONG)
-        said = fails(DuctConnectionError, lambda: duct.stream_to_file(text, tmp_path / "rows.csv"))
-    assert said.startswith("db: the connection was lost while the statement ran (")
-    assert said.endswith(f"): {LOST}. The next one connects anew")
-    assert list(tmp_path.iterdir()) == []
-    assert [seen.state for seen in scene.outcome()] == ["FAILED"]
-    scene.renew()
-    assert answers(duct)
-    note("cut in every page, for ever", f"DuctConnectionError: {said}", seconds[0])
 
 
 # A peer that is silent, or is another

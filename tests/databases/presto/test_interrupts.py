@@ -14,13 +14,12 @@ from pathlib import Path
 
 import pytest
 from tests.databases.presto.scenes import AT_A_TIME, LONG, SLOW, Scene, answers
+from tests.databases.presto.telling import write
 from tests.services.interrupts import Caller, interrupted, wait_until
 
 from omniduct.databases.presto import PrestoClient
 from omniduct.errors import DuctStatementError
-from omniduct.testing.markdown import table
 
-TABLE = Path(__file__).resolve().parents[3] / "build" / "interrupts-presto.md"
 HEAD = ["moment of the interrupt", "server", "what the person sees", "after (s)"]
 HEAD += ["what the server says", "after (s)"]
 CANCELLED = "db: the statement was cancelled"
@@ -38,8 +37,7 @@ noted: list[list[str]] = []
 def noting() -> Iterator[None]:
     """The table of interrupts, once all tests have run."""
     yield
-    TABLE.parent.mkdir(exist_ok=True)
-    TABLE.write_text(table(HEAD, sorted(noted)) + "\n", encoding="utf-8")
+    write("interrupts-presto", HEAD, noted)
 
 
 @pytest.fixture

@@ -111,10 +111,10 @@ def _simple(kind: pa.DataType) -> pa.DataType:
 
 
 def spelled(kind: SqlType) -> str:
-    """A type as a statement takes it: Trino itself shows the names of fields without quotes.
+    """A type as a statement takes it.
 
     >>> from omniduct.databases.presto.types import parsed
-    >>> spelled(parsed("row(a timestamp(3) with time zone, b c array(varchar(5)))"))
+    >>> spelled(parsed('row(a timestamp(3) with time zone, "b c" array(varchar(5)))'))
     'row("a" timestamp(3) with time zone, "b c" array(varchar(5)))'
     """
     inner = [spelled(child) for child in kind.children]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from omniduct.databases.presto.rows import Rows
@@ -101,7 +102,6 @@ class Sending:
     def _run(self, send: Callable[[Running], Any]) -> Any:
         """Call on the session what sends, with errors for people and a line that counts the rows."""
         client = self._client
-        running = _Loading(client.name, self.rows.count)
 
         def call() -> Any:
             try:
@@ -111,7 +111,8 @@ class Sending:
                 failure = client._failure(error, note=client._recovered(None))
             raise failure
 
-        return client._on_session(call, running)
+        with _Loading(client.name, self.rows.count).noted() as running:
+            return client._on_session(call, running)
 
 
 class _Loading(Running):
@@ -123,7 +124,8 @@ class _Loading(Running):
 
     def merged(self, said: Progress | None) -> Progress:
         sent = self.rows or 0
-        return Progress(fraction=sent / self._total if self._total else None, rows=sent, text="sending")
+        fraction = sent / self._total if self._total else None
+        return replace(said or Progress(), fraction=fraction, rows=sent, text="sending")
 
 
 def _length(text: str) -> int:

@@ -245,7 +245,20 @@ class PrestoTables(LoadedTables):
 
     def _types_of(self, table: ParsedNamespaces) -> dict[str, str]:
         shown = self._columns(table, {})
-        return dict(zip(shown["Column"].to_pylist(), shown["Type"].to_pylist(), strict=True))
+        types = dict(zip(shown["Column"].to_pylist(), shown["Type"].to_pylist(), strict=True))
+        # of rows Trino shows the names without quotes, and so not where a type begins
+        return self._types_of_answer(table) if any("row(" in kind for kind in types.values()) else types
+
+    def _types_of_answer(self, table: ParsedNamespaces) -> dict[str, str]:
+        own = self._own
+
+        def ask() -> dict[str, str]:
+            query = own._on(None).run(f"SELECT * FROM {table} LIMIT 0")
+            for _ in query.rows():
+                pass
+            return {column["name"]: column["type"] for column in query.columns or []}
+
+        return own._call(ask)
 
     def _table_props(self, table: ParsedNamespaces, **kwargs: Any) -> Any:
         import pyarrow as pa
