@@ -87,6 +87,9 @@ class Gate(HTTPProxy):
         self.came: list[tuple[str, str]] = []
         super().__init__(target_host, target_port)
 
+    def __enter__(self) -> Gate:
+        return self
+
     def rule(self, method: str, path: str) -> Rule | None:
         self.came.append((method, path))
         return super().rule(method, path)

@@ -19,7 +19,7 @@ PERHAPS = "the statement may or may not have taken effect"
 UNNOTICED = "(nothing: the result is exact and complete)"
 
 
-def write(name: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def write(name: str, head: Sequence[str], rows: Sequence[list[str]]) -> None:
     """Write a table, in order."""
     BUILD.mkdir(exist_ok=True)
     (BUILD / f"{name}.md").write_text(table(head, sorted(rows)) + "\n", encoding="utf-8")

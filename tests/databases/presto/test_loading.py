@@ -124,6 +124,7 @@ def test_a_statement_that_is_too_long_for_the_server_is_halved(
 
 
 def test_a_statement_is_as_long_as_java_counts_it(trino: PrestoClient) -> None:
+    assert sending._length("🦆a") == 3
     texts = ["🦆" * 500] * 1200  # two characters each to Java, one to Python
     trino.dataframe_to_table(pa.table({"a": range(1200), "b": texts}), "t")
     assert summary(trino) == (1200, 1199 * 600)

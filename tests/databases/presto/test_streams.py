@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -20,17 +19,15 @@ from tests.services.interrupts import wait_until
 
 from omniduct import Duct
 from omniduct.databases.presto import heartbeat
-from omniduct.databases.session.streaming import Stream
 from omniduct.errors import DuctConnectionError, DuctError
 
-ROOT = Path(__file__).resolve().parents[3]
 PAGE = 2 << 20  # bytes; about what a page of these rows has
 LONGER = ABANDONED_AFTER + 3  # seconds; the server looks once a second
 
 
-def begun(scene: Scene, statement: str = LONG) -> Stream:
+def begun(scene: Scene, statement: str = LONG) -> Any:
     """A stream of which one batch is read."""
-    rows: Stream = scene.through_proxy().stream(scene.marked(statement), batch=1000, format="arrow")
+    rows: Any = scene.through_proxy().stream(scene.marked(statement), batch=1000, format="arrow")
     assert len(next(rows)) == 1000
     return rows
 
@@ -179,10 +176,9 @@ def test_the_end_of_python_cancels_a_stream_and_does_not_hang(scene: Scene) -> N
     program = "import json, sys; from tests.databases.presto.test_streams import child_reads; "
     program += "child_reads(*json.loads(sys.argv[1]))"
     asked = json.dumps([scene.server.PROTOCOL, scene.server.login, scene.marked(LONG)])
-    folders = os.pathsep.join([str(ROOT / "omniduct_ext"), str(ROOT)])
     ended = subprocess.run(
         [sys.executable, "-W", "ignore::omniduct.errors.DuctWarning", "-c", program, asked],
-        env={**os.environ, "PYTHONPATH": folders},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         timeout=60,
