@@ -157,19 +157,21 @@ def test_a_gateway_that_stays_away_is_one_clear_error(
     note(f"503 for ever instead of pages of a {statement}", f"DuctConnectionError: {said}", seconds[0])
 
 
+@pytest.mark.parametrize("statement", [SLOW, LONG], ids=["before rows", "while rows come"])
 @pytest.mark.parametrize("status", [500, 200])
 def test_a_gateway_that_fails_is_said_and_nothing_runs_on(
-    status: int, scene: Scene, duct: PrestoClient, note: Note
+    status: int, statement: str, scene: Scene, duct: PrestoClient, note: Note
 ) -> None:
     scene.proxy.delay(0, times=2, method="GET", path=EXECUTING)
     scene.proxy.answer(status, method="GET", path=EXECUTING)
     kind = DuctStatementError if status == 500 else DuctConnectionError
-    said = fails(kind, lambda: duct.query(scene.marked(LONG)))
+    said = fails(kind, lambda: duct.query(scene.marked(statement)))
     told = {500: "failed (500 Internal Server Error", 200: "answers, but is no Trino or Presto (200 OK"}
     assert said.startswith(f"db: {at(scene)} {told[status]}: said by the proxy)")
     assert [str(seen) for seen in scene.outcome()] == ["FAILED/USER_CANCELED"]
     assert answers(duct)
-    note(f"{status} and another's text instead of a page", f"{kind.__name__}: {said}")
+    when = "while rows come" if statement == LONG else "before rows come"
+    note(f"{status} and another's text instead of a page, {when}", f"{kind.__name__}: {said}")
 
 
 def test_slow_answers_only_take_longer(scene: Scene, duct: PrestoClient, note: Note) -> None:

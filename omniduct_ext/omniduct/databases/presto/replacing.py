@@ -182,7 +182,7 @@ class ReplacedTables(TableMethods):
         """Complain about a table in whose place another of the same columns would not be the same."""
         definition = self._definition(table)
         kept = [*definition.properties, *(["comment"] if definition.comment else [])]
-        if not kept:
+        if kept:
             raise DuctStatementError(
                 f"{self._own.name}: the rows of {table} cannot be deleted: its connector has neither "
                 f"DELETE nor TRUNCATE TABLE for it. Another table in its place would be without its "
