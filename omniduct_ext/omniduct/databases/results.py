@@ -229,12 +229,12 @@ class PandasFormatter(Formatter):
         table = self._renamed(table)
         if self.date_fields:
             table = frames.parse_dates(table, self._fields("date_fields", self.date_fields, table))
-        frame = frames.to_pandas(table, self.dtype_backend)
-        if self.index_fields:
-            fields = self._fields("index_fields", self.index_fields, table)
-            self._check_single(fields, table)
-            return frame.set_index(fields)
-        return frame
+        index = self._fields("index_fields", self.index_fields or (), table)
+        self._check_single(index, table)
+        held = [table]
+        del table  # so that nobody else holds it, and its columns go as they are converted
+        frame = frames.to_pandas(held.pop(), self.dtype_backend)
+        return frame.set_index(index) if index else frame
 
     def _fields(self, option: str, fields: str | Sequence[str], table: pa.Table) -> list[str]:
         listed = [fields] if isinstance(fields, str) else list(fields)

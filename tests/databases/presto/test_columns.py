@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import random
+import warnings
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from omniduct.databases.presto.columns import Columns
 from omniduct.databases.presto.pages import parted
 from omniduct.databases.presto.types import SqlType, parsed
-from omniduct.errors import DuctStatementError
+from omniduct.errors import DuctStatementError, DuctWarning
 
 
 def columns(*types: str) -> Columns:
@@ -94,6 +96,30 @@ def test_the_zone_of_the_first_page_stays_that_of_the_column() -> None:
     second = made.table(page([["2020-07-05 01:02:03.000 UTC"]]))
     assert first.schema.types == second.schema.types == [pa.timestamp("ms", "Europe/Paris")]
     assert second.column(0)[0].as_py().isoformat() == "2020-07-05T03:02:03+02:00"
+
+
+@pytest.mark.parametrize("kind", ["timestamp(3) with time zone", "array(timestamp(3) with time zone)"])
+def test_an_hour_that_a_clock_showed_twice_is_said_once_a_column(kind: str) -> None:
+    made = columns(kind)
+
+    def rows(*texts: str) -> bytes:
+        return page([[[text] if "array" in kind else text] for text in texts])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made.table(rows("2020-10-25 01:59:59.999 Europe/Paris", "2020-10-25 03:00:00.000 Europe/Paris"))
+    said = (
+        "trino: '2020-10-25 02:30:00.000 Europe/Paris' in the column 'c0' is an hour that the clocks there "
+        "showed twice, and the server does not say which is meant: such moments are taken for the first. "
+        "To have them exactly, add AT TIME ZONE 'UTC' in the statement"
+    )
+    twice = rows("2020-10-25 01:00:00.000 Europe/Paris", "2020-10-25 02:30:00.000 Europe/Paris")
+    with pytest.warns(DuctWarning) as warned:
+        found = made.table(twice)
+        made.table(twice)
+    assert [str(each.message) for each in warned] == [said]
+    values = pc.list_flatten(found.column(0)) if "array" in kind else found.column(0)
+    assert values.cast(pa.timestamp("ms", "UTC"))[1].as_py().isoformat() == "2020-10-25T00:30:00+00:00"
 
 
 def test_a_value_that_its_type_cannot_hold_names_the_column() -> None:

@@ -53,10 +53,14 @@ def to_pandas(table: pa.Table, dtype_backend: DtypeBackend | None = None) -> pd.
     if dtype_backend == "pyarrow":
         return _without_extensions(table).to_pandas(types_mapper=_arrow_dtype)  # type: ignore[no-any-return]
     builders = _builders(dtype_backend)
-    columns = [builders.get(column.type.id, _objects)(column) for column in table.columns]
-    if not columns:
-        return pd.DataFrame(index=pd.RangeIndex(table.num_rows))
-    return _assembled(columns, _index(tuple(table.column_names)).view(), table.num_rows)
+    rows, names, waiting = table.num_rows, tuple(table.column_names), table.columns[::-1]
+    if not names:
+        return pd.DataFrame(index=pd.RangeIndex(rows))
+    del table  # if nobody else holds it, each column goes when it has been converted
+    columns = []
+    while waiting:
+        columns.append(builders.get(waiting[-1].type.id, _objects)(waiting.pop()))
+    return _assembled(columns, _index(names).view(), rows)
 
 
 def _assembled(columns: list[Any], names: pd.Index, rows: int) -> pd.DataFrame:

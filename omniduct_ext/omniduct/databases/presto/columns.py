@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from omniduct.databases.presto.decoding import Decoder, decoder
 from omniduct.databases.presto.types import parsed
+from omniduct.databases.session.running import tell
 from omniduct.errors import DuctStatementError
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Columns:
         self._decoders = [decoder(parsed(str(column["type"]))) for column in described]
         self._nested = [n for n, each in enumerate(self._decoders) if each.kind.is_nested]
         self._is_flat = not self._nested  # or its nested values come as text
+        self._told: set[str] = set()  # the columns of which a doubt was told
 
     def empty(self) -> pa.Table:
         """A table without rows."""
@@ -66,7 +68,19 @@ class Columns:
         import pyarrow as pa
 
         arrays = self._by_csv(rows) or self._by_json(rows)
+        self._tell_doubts()
         return pa.Table.from_arrays(arrays, names=self.names)
+
+    def _tell_doubts(self) -> None:
+        """Say, once for a column, that a clock showed a moment of it twice."""
+        for name, decoder in zip(self.names, self._decoders, strict=True):
+            if decoder.doubtful and name not in self._told:
+                self._told.add(name)
+                tell(
+                    f"{self._owner}: {min(decoder.doubtful)!r} in the column {name!r} is an hour that the "
+                    "clocks there showed twice, and the server does not say which is meant: such moments are "
+                    "taken for the first. To have them exactly, add AT TIME ZONE 'UTC' in the statement"
+                )
 
     def _by_json(self, rows: bytes) -> list[Any]:
         import orjson

@@ -40,6 +40,11 @@ class Decoder:
 
         return pa.string()
 
+    @property
+    def doubtful(self) -> set[str]:
+        """A value, if there was one, that can mean two moments."""
+        return set()
+
     def of_texts(self, texts: pa.Array) -> pa.Array:
         """An array of the texts of values."""
         return texts
@@ -115,6 +120,11 @@ class _Zoned(Decoder):
     def __init__(self, kind: SqlType) -> None:
         super().__init__(kind)
         self._zone = ""
+        self._doubtful: set[str] = set()
+
+    @property
+    def doubtful(self) -> set[str]:
+        return self._doubtful
 
     @property
     def arrow(self) -> pa.DataType:
@@ -124,7 +134,7 @@ class _Zoned(Decoder):
         unit = unit_of(self.kind)
         assert unit is not None
         self._zone = self._zone or moments.shared_zone(texts)
-        return moments.instants(texts, unit).cast(self.arrow)
+        return moments.instants(texts, unit, self._doubtful).cast(self.arrow)
 
 
 class _TimeWithZone(Decoder):
@@ -180,6 +190,10 @@ class _Nested(Decoder):
     def __init__(self, kind: SqlType) -> None:
         super().__init__(kind)
         self._children = [decoder(child) for child in kind.children]
+
+    @property
+    def doubtful(self) -> set[str]:
+        return set().union(*(child.doubtful for child in self._children))
 
     def of_texts(self, texts: pa.Array) -> pa.Array:
         return self.of_values(texts.to_pylist())

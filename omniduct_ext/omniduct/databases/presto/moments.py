@@ -85,8 +85,12 @@ def shared_zone(texts: pa.Array) -> str:
     return zone
 
 
-def instants(texts: pa.Array, unit: str) -> pa.Array:
-    """Timestamps in UTC, from texts that end with a zone each."""
+def instants(texts: pa.Array, unit: str, doubtful: set[str]) -> pa.Array:
+    """Timestamps in UTC, from texts that end with a zone each.
+
+    Where a clock was set back, it is the earlier of the two moments that it showed: the text does not
+    say. To `doubtful` the first such text is added.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -95,18 +99,18 @@ def instants(texts: pa.Array, unit: str) -> pa.Array:
     if not len(present):
         return pa.nulls(len(texts), pa.timestamp(unit, "UTC"))
     if pc.all(pc.ends_with(present, f" {zone}")).as_py():
-        return _in_zone(pc.utf8_slice_codeunits(texts, 0, -len(zone) - 1), zone, unit)
+        return _in_zone(pc.utf8_slice_codeunits(texts, 0, -len(zone) - 1), zone, unit, doubtful)
     parts = pc.extract_regex(texts, r"^(?P<moment>.*) (?P<zone>\S+)$")
     local, zones = pc.struct_field(parts, "moment"), pc.struct_field(parts, "zone")
     found = pa.nulls(len(texts), pa.timestamp(unit, "UTC"))
     for each in pc.unique(zones).drop_null().to_pylist():
         chosen = pc.fill_null(pc.equal(zones, each), False)
-        found = pc.replace_with_mask(found, chosen, _in_zone(local.filter(chosen), each, unit))
+        found = pc.replace_with_mask(found, chosen, _in_zone(local.filter(chosen), each, unit, doubtful))
     return found
 
 
-def _in_zone(local: pa.Array, zone: str, unit: str) -> pa.Array:
-    """The instants of moments of a zone; where a clock was set back, the earlier of the two it showed."""
+def _in_zone(local: pa.Array, zone: str, unit: str, doubtful: set[str]) -> pa.Array:
+    """The instants of moments of a zone."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -119,7 +123,13 @@ def _in_zone(local: pa.Array, zone: str, unit: str) -> pa.Array:
         seconds = int(offset[2]) * 3600 + int(offset[3]) * 60
         shift = (-seconds if offset[1] == "-" else seconds) * _PER_SECOND[unit]
         return pc.subtract(naive.cast(pa.int64()), shift).cast(utc)
-    return pc.assume_timezone(naive, zone, ambiguous="earliest", nonexistent="earliest").cast(utc)
+    first, last = (
+        pc.assume_timezone(naive, zone, ambiguous=which, nonexistent=which).cast(utc)
+        for which in ("earliest", "latest")
+    )
+    if not first.equals(last) and not doubtful:
+        doubtful.add(f"{local.filter(pc.not_equal(first, last))[0]} {zone}")
+    return first
 
 
 # Intervals

@@ -78,6 +78,7 @@ class _Job(Generic[_Result]):
         "_wake",
         "cancelled",
         "error",
+        "notes",
         "over",
         "result",
         "stopping",
@@ -95,6 +96,7 @@ class _Job(Generic[_Result]):
         self.stopping = False
         self.result: _Result | None = None
         self.error: BaseException | None = None
+        self.notes: list[str] = []  # what to tell where the person's own code is being run
 
     def claim(self) -> bool:
         """Take the job, to run it or to drop it; True for the first who asks."""
@@ -199,7 +201,11 @@ def shielded() -> Iterator[None]:
 
 def tell(text: str, place: tuple[str, int] | None = None) -> None:
     """Warn the person, every time; at the line of their own code that is being run, if at no other place."""
-    warnings.warn_explicit(text, DuctWarning, *(place or place_of_caller()))
+    job = _JOB.get()
+    if job is not None and not job.over and place is None:
+        job.notes.append(text)
+    else:
+        warnings.warn_explicit(text, DuctWarning, *(place or place_of_caller()))
 
 
 def place_of_caller() -> tuple[str, int]:
@@ -297,6 +303,8 @@ class Session:
         return self._outcome(job)
 
     def _outcome(self, job: _Job[_Result]) -> _Result:
+        for note in job.notes:
+            tell(note)
         error, job.error = job.error, None
         if error is None:
             return job.result  # type: ignore[return-value]

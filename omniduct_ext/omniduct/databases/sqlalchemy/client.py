@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from omniduct.databases.results import Source
 from omniduct.databases.session.explaining import Explanation
 from omniduct.databases.sqlalchemy import errors
-from omniduct.databases.sqlalchemy.links import BufferedCursor, Link
+from omniduct.databases.sqlalchemy.links import BufferedCursor, Link, closed_on_failure
 from omniduct.databases.sqlalchemy.loading import LoadedTables
 from omniduct.databases.tables import literal
 from omniduct.errors import DuctArgumentError
@@ -73,7 +73,7 @@ class SQLAlchemyClient(LoadedTables):
         raw = link.running = self._cursor(link, statement) if cursor is link or cursor is None else cursor
         link.had_begun = bool(link.in_transaction())
         dialect = link.connection.dialect
-        with link.inside():
+        with link.inside(), closed_on_failure(raw):
             if parameters:
                 dialect.do_execute(raw, self._sent(statement), tuple(map(self._bound, parameters)))
             else:
@@ -120,8 +120,9 @@ class SQLAlchemyClient(LoadedTables):
         return by_description(cursor.description, self._dialect)
 
     def _exhaust(self, cursor: Any) -> None:
-        while cursor.description is not None and cursor.fetchmany(10_000):
-            pass
+        with closed_on_failure(cursor):
+            while cursor.description is not None and cursor.fetchmany(10_000):
+                pass
         cursor.close()
 
     def _hand_out(self, cursor: Any) -> Any:

@@ -189,6 +189,21 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_in_forked_child)
 
 
+@contextlib.contextmanager
+def closed_on_failure(cursor: Any) -> Iterator[None]:
+    """Close a cursor whose statement fails.
+
+    A collector of garbage would do so at any moment and in any thread: Firebird's driver is then in the
+    middle of another call, whose error it takes for one of its own.
+    """
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(Exception):
+            cursor.close()
+        raise
+
+
 def _end(dbapi: Any) -> None:
     """Close a connection, whatever has become of it."""
     with contextlib.suppress(Exception):

@@ -10,6 +10,7 @@ from omniduct.databases.arrow.incoming import arrow_of
 from omniduct.databases.filling import IfExists, taken
 from omniduct.databases.namespaces import ParsedNamespaces
 from omniduct.databases.session.running import check_wanted
+from omniduct.databases.sqlalchemy.links import closed_on_failure
 from omniduct.databases.sqlalchemy.making import Columns, MadeTables
 from omniduct.databases.statements import Statement
 from omniduct.errors import DuctStatementError
@@ -117,7 +118,7 @@ class LoadedTables(MadeTables):
             link = self._link
             assert link is not None
             cursor = link.running = link.dbapi.cursor()
-            with link.inside():
+            with link.inside(), closed_on_failure(cursor):
                 for rows in _rows(frame):
                     check_wanted()
                     if self._facts.tick > 1:
