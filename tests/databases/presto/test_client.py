@@ -20,7 +20,7 @@ from tests.services.trino import Trino
 
 from omniduct import Duct
 from omniduct.databases.presto import PrestoClient, TrinoClient
-from omniduct.errors import DuctConfigError, DuctConnectionError, DuctStatementError
+from omniduct.errors import DuctConfigError, DuctConnectionError, DuctStatementError, DuctWarning
 
 Made = Callable[..., PrestoClient]
 BOTH = ("trino", "presto")
@@ -323,3 +323,11 @@ def test_the_pickle_of_a_duct_is_a_duct(make: Made) -> None:
     assert again.client_tags == ["a"]
     assert value(again, "SELECT 1") == 1
     again.disconnect()
+
+
+def test_an_hour_that_a_clock_showed_twice_is_said_at_the_line_of_the_statement(make: Made) -> None:
+    duct = make("trino")
+    with pytest.warns(DuctWarning, match="showed twice") as warned:
+        found = value(duct, "SELECT TIMESTAMP '2020-10-25 02:30:00.000 Europe/Paris'")
+    assert [each.filename for each in warned] == [__file__]
+    assert found.astimezone(datetime.timezone.utc).hour == 0

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Courier"]
 
+_CAPABILITIES = "X-Trino-Client-Capabilities"
 _CHUNK = 1 << 20  # bytes; requests itself joins pages from pieces of 10 kB, at 2 ms a page
 _PORTS = {"http": 80, "https": 443}
 _STATEMENTS = "/v1/statement/"
@@ -281,6 +282,8 @@ class Courier:
 
     def _outgoing(self, headers: Mapping[str, Any]) -> dict[str, str]:
         given = {key: value for key, value in headers.items() if value is not None}
+        if can := given.get(_CAPABILITIES):
+            given[_CAPABILITIES] = f"{can},PATH"  # ours, which the driver has not: SET PATH
         if self.dialect == "Presto":
             given = {_spelled(key, "X-Trino-", "X-Presto-"): value for key, value in given.items()}
         return {"Accept-Encoding": "gzip" if self.compressing else "identity", **given}
