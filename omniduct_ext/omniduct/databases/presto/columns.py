@@ -73,11 +73,11 @@ class Columns:
 
     def _tell_doubts(self) -> None:
         """Say, once for a column, that a clock showed a moment of it twice."""
-        for name, decoder in zip(self.names, self._decoders, strict=True):
-            if decoder.doubtful and name not in self._told:
+        for name, each in zip(self.names, self._decoders, strict=True):
+            if each.doubtful and name not in self._told:
                 self._told.add(name)
                 tell(
-                    f"{self._owner}: {min(decoder.doubtful)!r} in the column {name!r} is an hour that the "
+                    f"{self._owner}: {min(each.doubtful)!r} in the column {name!r} is an hour that the "
                     "clocks there showed twice, and the server does not say which is meant: such moments are "
                     "taken for the first. To have them exactly, add AT TIME ZONE 'UTC' in the statement"
                 )
