@@ -73,7 +73,9 @@ class Formatter:
 
     def dump(self, source: Source) -> Any:
         """The whole of a source."""
-        return self._format(cursors.arrow_table(source))
+        held = [cursors.arrow_table(source)]
+        del source  # so that nobody but the format holds the table
+        return self._format(held.pop())
 
     def stream(self, source: Source) -> Iterator[Any]:
         """A source row by row, each as soon as the driver gives it."""

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pytest
 
 from omniduct.databases.presto.columns import Columns
-from omniduct.databases.presto.pages import parted
+from omniduct.databases.presto.pages import parted, whole_rows
 from omniduct.databases.presto.types import SqlType, parsed
 from omniduct.errors import DuctStatementError, DuctWarning
 
@@ -84,10 +84,20 @@ def test_nested_values_are_read_as_json_and_those_that_come_as_text_as_csv() -> 
         assert (made._by_csv(rows) is not None) is by_csv
 
 
-def test_a_large_segment_is_read_in_blocks() -> None:
-    rows = [[n, "x" * 90 + ("],[" if n == 99_999 else "")] for n in range(100_000)]
-    found = columns("bigint", "varchar").table(page(rows))
-    assert found.to_pydict() == {"c0": [n for n, _ in rows], "c1": [text for _, text in rows]}
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 50, 1000])
+def test_rows_that_are_cut_anywhere_come_whole_and_once(size: int) -> None:
+    rng = random.Random(size)
+    rows = [[n, rng.choice([None, "".join(rng.choices(NASTY, k=3))])] for n in range(300)]
+    text = page(rows)
+    parts = list(whole_rows(text[start : start + size] for start in range(0, len(text), size)))
+    assert [row for part in parts for row in json.loads(part)] == rows
+    assert len(parts) > min(100, len(text) // size // 2)
+    made = columns("bigint", "varchar")
+    assert pa.concat_tables(map(made.table, parts)).to_pydict() == made.table(text).to_pydict()
+
+
+def test_no_blocks_are_no_rows() -> None:
+    assert list(whole_rows([])) == []
 
 
 def test_the_zone_of_the_first_page_stays_that_of_the_column() -> None:

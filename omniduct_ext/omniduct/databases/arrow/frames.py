@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from omniduct.core.arguments import did_you_mean
 from omniduct.databases.arrow.extensions import inner_fields, plain_column, plain_type
+from omniduct.databases.arrow.memory import Leftovers
 from omniduct.databases.arrow.text import text_column
 from omniduct.databases.arrow.values import pylist
 from omniduct.errors import DuctArgumentError, DuctDriverMissing
@@ -57,9 +58,11 @@ def to_pandas(table: pa.Table, dtype_backend: DtypeBackend | None = None) -> pd.
     if not names:
         return pd.DataFrame(index=pd.RangeIndex(rows))
     del table  # if nobody else holds it, each column goes when it has been converted
-    columns = []
+    columns, leftovers = [], Leftovers()
     while waiting:
+        size = waiting[-1].nbytes
         columns.append(builders.get(waiting[-1].type.id, _objects)(waiting.pop()))
+        leftovers.add(size)
     return _assembled(columns, _index(names).view(), rows)
 
 

@@ -6,13 +6,13 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from queue import Empty, Full, Queue
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from omniduct.databases.session.running import check_wanted
 
 __all__ = ["Ahead"]
 
-_Item: TypeAlias = bytes | BaseException | None  # None at the end
+_Item: TypeAlias = Any  # what the iterator gives, its error, or None at its end
 
 _PAGES = 2  # held at most, beside the one that is read
 _LARGE = 1 << 22  # bytes of an item, a segment say, of which one is enough
@@ -25,11 +25,11 @@ class Ahead:
 
     Parameters
     ----------
-    items : iterator of bytes
+    items : iterator of bytes or Segment
         It is run in the thread, to its end or until `close`.
     """
 
-    def __init__(self, items: Iterator[bytes]) -> None:
+    def __init__(self, items: Iterator[Any]) -> None:
         self._items: Queue[_Item] = Queue(_PAGES)
         self._closed = threading.Event()
         self._thread = threading.Thread(
@@ -37,7 +37,7 @@ class Ahead:
         )
         self._thread.start()
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[Any]:
         while (item := self._next()) is not None:
             if isinstance(item, BaseException):
                 raise item
@@ -55,7 +55,7 @@ class Ahead:
         self._closed.set()
 
 
-def _fill(items: Iterator[bytes], queue: Queue[_Item], closed: threading.Event) -> None:
+def _fill(items: Iterator[Any], queue: Queue[_Item], closed: threading.Event) -> None:
     """The thread."""
     try:
         for item in items:

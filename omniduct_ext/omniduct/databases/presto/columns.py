@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from omniduct.databases.arrow.memory import pool
 from omniduct.databases.presto.decoding import Decoder, decoder
 from omniduct.databases.presto.types import parsed
 from omniduct.databases.session.running import tell
@@ -29,7 +30,6 @@ _ESCAPES = {
     b"\\b": (b"\x06", "\b"),
     b"\\f": (b"\x07", "\f"),
 }
-_BLOCK = 8 << 20  # bytes that Arrow parses at a time; a page has 2 MB, a segment may have more
 
 
 class Columns:
@@ -48,7 +48,7 @@ class Columns:
         self.names = [str(column["name"]) for column in described]
         self._decoders = [decoder(parsed(str(column["type"]))) for column in described]
         self._nested = [n for n, each in enumerate(self._decoders) if each.kind.is_nested]
-        self._is_flat = not self._nested  # or its nested values come as text
+        self.is_flat = not self._nested  # or its nested values come as text
         self._told: set[str] = set()  # the columns of which a doubt was told
 
     def empty(self) -> pa.Table:
@@ -86,9 +86,9 @@ class Columns:
         import orjson
 
         values = list(zip(*orjson.loads(rows), strict=True)) or [()] * len(self.names)
-        if not self._is_flat:
+        if not self.is_flat:
             nested = [value for n in self._nested for value in values[n] if value is not None]
-            self._is_flat = bool(nested) and all(isinstance(value, str) for value in nested)
+            self.is_flat = bool(nested) and all(isinstance(value, str) for value in nested)
         each = zip(self.names, self._decoders, values, strict=True)
         return [self._made(name, decoder.of_values, column) for name, decoder, column in each]
 
@@ -96,7 +96,7 @@ class Columns:
         """The columns by Arrow's reader of CSV; None where a row is not as good as one of CSV."""
         import pyarrow as pa
 
-        text = _unescaped(rows) if self._is_flat and rows.startswith(b"[[") else None
+        text = _unescaped(rows) if self.is_flat and rows.startswith(b"[[") else None
         if text is None:
             return None
         lines = pa.py_buffer(text.replace(b"],[", b"\n")).slice(2)
@@ -135,16 +135,11 @@ def _read(lines: pa.Buffer, types: list[pa.DataType]) -> list[Any]:
     from pyarrow import csv
 
     names = [str(number) for number in range(len(types))]
-    several = lines.size > _BLOCK
     return list(
         csv.read_csv(
             pa.BufferReader(lines),
-            read_options=csv.ReadOptions(
-                column_names=names, block_size=_BLOCK if several else lines.size + 1
-            ),
-            parse_options=csv.ParseOptions(
-                double_quote=False, newlines_in_values=several, ignore_empty_lines=False
-            ),
+            read_options=csv.ReadOptions(column_names=names, block_size=lines.size + 1),
+            parse_options=csv.ParseOptions(double_quote=False, ignore_empty_lines=False),
             convert_options=csv.ConvertOptions(
                 column_types=dict(zip(names, types, strict=True)),
                 null_values=["null"],
@@ -154,6 +149,7 @@ def _read(lines: pa.Buffer, types: list[pa.DataType]) -> list[Any]:
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=False,
             ),
+            memory_pool=pool(),
         ).columns
     )
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["parted"]
+from collections.abc import Iterable, Iterator
+
+__all__ = ["parted", "whole_rows"]
 
 # The only keys of these names at their places: in a text a quotation mark has a backslash before it.
 _BEFORE = b'"data":[['
 _BEHIND = b']],"stats":{'
+
+_NEXT = b"],["  # between two rows; in a text it may stand as well
 
 
 def parted(body: bytes) -> tuple[bytes, bytes | None]:
@@ -22,3 +26,39 @@ def parted(body: bytes) -> tuple[bytes, bytes | None]:
         return body, None
     start += len(_BEFORE) - 2
     return body[:start] + b"null" + body[end + 2 :], body[start : end + 2]
+
+
+def whole_rows(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """The JSON of rows that comes in blocks, as JSON of whole rows, a block at a time.
+
+    The rows' values may be of any type but arrays: what looks like two rows in them is not.
+
+    >>> list(whole_rows([b'[["a],[b",1],[2', b',3],[4,5', b"]]"]))
+    [b'[["a],[b",1]]', b'[[2,3]]', b'[[4,5]]']
+    """
+    rest = b""
+    for block in blocks:
+        rest += block
+        end = _end_of_rows(rest)
+        if end:
+            yield rest[:end] + b"]"
+            rest = b"[" + rest[end + 1 :]
+    if rest:
+        yield rest
+
+
+def _end_of_rows(text: bytes) -> int:
+    """Where the last whole row ends that another follows; 0 if there is none."""
+    place = len(text)
+    while (place := text.rfind(_NEXT, 0, place)) > 0:
+        if not _quotes(text[:place]) % 2:  # else it stands in a text
+            return place + 1
+    return 0
+
+
+def _quotes(text: bytes) -> int:
+    """How many quotation marks there are that no backslash stands before."""
+    if b"\\" not in text:
+        return text.count(b'"')
+    plain = text.replace(b"\\\\", b"")
+    return plain.count(b'"') - plain.count(b'\\"')

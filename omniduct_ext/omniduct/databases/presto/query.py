@@ -7,13 +7,13 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from omniduct.core import cleanup
 from omniduct.databases.presto import heartbeat
 from omniduct.databases.presto.ahead import Ahead
 from omniduct.databases.presto.pages import parted
-from omniduct.databases.presto.segments import rows_of
+from omniduct.databases.presto.segments import Segment, segments_of
 from omniduct.databases.session.progress import Progress
 from omniduct.databases.session.running import check_wanted
 from omniduct.errors import DuctStatementError
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
     from omniduct.databases.presto.link import Link
 
-__all__ = ["Query"]
+__all__ = ["Query", "Rows"]
+
+Rows: TypeAlias = bytes | Segment
+"""Rows as JSON, or packed."""
 
 _BIG = 1 << 16  # bytes of a page from which on the next is fetched meanwhile
 _CANCEL_WAITS = 0.5  # seconds: the coordinator may be silent
@@ -77,7 +80,7 @@ class Query:
         self._process = os.getpid()
         self._closed = False
         self._headers = headers
-        self._held: list[Iterator[bytes]] = []  # rows that came with the columns
+        self._held: list[Iterator[Rows]] = []  # rows that came with the columns
         self._fetching = threading.Lock()
         self._cancelling: threading.Thread | None = None
         self._ahead: Ahead | None = None
@@ -93,8 +96,8 @@ class Query:
         while not self.is_over and (self.columns is None or self.update_type is not None):
             self._held.append(self._fetch())
 
-    def rows(self) -> Iterator[bytes]:
-        """The rows, page by page, as JSON; while one that is big is read, the next is fetched."""
+    def rows(self) -> Iterator[Rows]:
+        """The rows, by page or segment; while one that is big is read, the next is fetched."""
         pages = self._pages()
         for rows in pages:
             if len(rows) > _BIG:
@@ -105,14 +108,14 @@ class Query:
                 return
             yield rows
 
-    def _pages(self) -> Iterator[bytes]:
+    def _pages(self) -> Iterator[Rows]:
         while self._held:
             yield from self._held.pop(0)
         while not self.is_over:
             check_wanted()
             yield from self._fetch()
 
-    def _fetch(self) -> Iterator[bytes]:
+    def _fetch(self) -> Iterator[Rows]:
         """The rows of the next page; of one that is spooled, segment by segment."""
         uri = self.next_uri
         assert uri is not None
@@ -127,7 +130,7 @@ class Query:
             found = self._take(response)
         return found
 
-    def _take(self, response: requests.Response) -> Iterator[bytes]:
+    def _take(self, response: requests.Response) -> Iterator[Rows]:
         """Note what a response says; give its rows."""
         self.contact = time.monotonic()
         rest, rows = parted(response.content)
@@ -148,7 +151,7 @@ class Query:
         self.check()
         if rows is not None:
             return iter((rows,))
-        return rows_of(status.rows, self._link, self) if isinstance(status.rows, dict) else iter(())
+        return segments_of(status.rows, self._link, self) if isinstance(status.rows, dict) else iter(())
 
     def check(self) -> None:
         """Complain if it was cancelled.

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from omniduct.databases.arrow.memory import Leftovers
 from omniduct.databases.presto.columns import Columns
+from omniduct.databases.presto.pages import whole_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from omniduct.databases.arrow.cursors import Source
     from omniduct.databases.presto.query import Query
+    from omniduct.databases.presto.segments import Segment
 
 __all__ = ["Answer"]
 
@@ -37,7 +40,10 @@ class Answer:
         """All rows."""
         import pyarrow as pa
 
-        tables = list(self._tables())
+        tables, leftovers = [], Leftovers()
+        for table in self._tables():
+            leftovers.add(table.nbytes)
+            tables.append(table)
         return pa.concat_tables(tables) if tables else self._columns.empty()
 
     def source(self) -> Source:
@@ -62,7 +68,13 @@ class Answer:
 
     def _tables(self) -> Iterator[pa.Table]:
         for rows in self._query.rows():
-            yield self._columns.table(rows)
+            for part in [rows] if isinstance(rows, bytes) else self._unpacked(rows):
+                yield self._columns.table(part)
+
+    def _unpacked(self, segment: Segment) -> Iterable[bytes]:
+        """The rows of a segment as JSON; in small parts, if they can be told apart."""
+        blocks = segment.blocks()
+        return whole_rows(blocks) if self._columns.is_flat else [b"".join(blocks)]
 
 
 def _batches(first: pa.Table, rest: Iterator[pa.Table]) -> Iterator[pa.RecordBatch]:
