@@ -129,11 +129,14 @@ class Benchmark:
         parser.add_argument(
             "--side", choices=self._sides, help="measure this side here, and print its samples"
         )
+        parser.add_argument(
+            "--only", nargs="+", metavar="NAME", help="measure these alone, as the tables name them"
+        )
         given = parser.parse_args()
         if given.side:
             self._measure_here(self._sides[given.side])
         else:
-            self._measure_all(given.rounds)
+            self._measure_all(given.rounds, given.only)
 
     def _measure_here(self, side: _Side) -> None:
         skipped = ""
@@ -145,13 +148,14 @@ class Benchmark:
                 samples, skipped = {}, str(why)
         print(json.dumps({"samples": samples, "skipped": skipped, "versions": versions()}))
 
-    def _measure_all(self, rounds: int) -> None:
+    def _measure_all(self, rounds: int, only: list[str] | None) -> None:
         import tempfile
 
         print(f"\n{self._title}", flush=True)
         # Nobody's own configuration is read, and no history written.
         with tempfile.TemporaryDirectory(prefix="omniduct-bench-") as home:
-            runners = [_Runner(key, side, home) for key, side in self._sides.items()]
+            chosen = [(key, side) for key, side in self._sides.items() if not only or side.name in only]
+            runners = [_Runner(key, side, home) for key, side in chosen]
             try:
                 self._take_turns(runners, rounds)
             except Skipped as why:

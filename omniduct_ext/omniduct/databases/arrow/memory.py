@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Leftovers", "pool"]
 
-_WORTH = 8 << 20  # bytes
+_WORTH = 4 << 20  # bytes
 _SHARE = 8  # of a larger result, so that the number of times does not grow with it
 
 
