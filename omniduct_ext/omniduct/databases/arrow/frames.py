@@ -63,6 +63,7 @@ def to_pandas(table: pa.Table, dtype_backend: DtypeBackend | None = None) -> pd.
         size = waiting[-1].nbytes
         columns.append(builders.get(waiting[-1].type.id, _objects)(waiting.pop()))
         leftovers.add(size)
+    leftovers.end()
     return _assembled(columns, _index(names).view(), rows)
 
 

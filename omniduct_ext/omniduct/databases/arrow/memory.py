@@ -31,8 +31,16 @@ class Leftovers:
         self._all += size
         self._since += size
         if self._since >= max(_WORTH, self._all // _SHARE):
-            self._since = 0
-            give_back()
+            self._give_back()
+
+    def end(self) -> None:
+        """Note that no more come."""
+        if self._all >= _WORTH and self._since:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        self._since = 0
+        give_back()
 
 
 def give_back() -> None:

@@ -15,7 +15,7 @@ __all__ = ["Ahead"]
 _Item: TypeAlias = Any  # what the iterator gives, its error, or None at its end
 
 _PAGES = 2  # held at most, beside the one that is read
-_LARGE = 1 << 22  # bytes of an item, a segment say, of which one is enough
+_LARGE = 1 << 21  # bytes of an item, a segment say, of which one is enough
 _LOOK = 0.1  # seconds between two looks whether anybody still wants them
 _SOON = 0.005  # seconds between two looks whether a large one was taken
 

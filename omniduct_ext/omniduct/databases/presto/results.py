@@ -44,6 +44,7 @@ class Answer:
         for table in self._tables():
             leftovers.add(table.nbytes)
             tables.append(table)
+        leftovers.end()
         return pa.concat_tables(tables) if tables else self._columns.empty()
 
     def source(self) -> Source:

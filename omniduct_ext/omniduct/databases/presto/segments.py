@@ -16,7 +16,7 @@ __all__ = ["ENCODINGS", "Segment", "segments_of"]
 ENCODINGS = ["json+zstd", "json+lz4", "json"]
 """How a segment may be written, the best first."""
 
-_BLOCK = 2 << 20  # bytes that are unpacked at a time
+_BLOCK = 1 << 20  # bytes that are unpacked at a time
 
 
 class Segment:
