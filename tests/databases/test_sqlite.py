@@ -349,3 +349,33 @@ def test_cancel_ends_what_another_thread_waits_for(filed: SQLiteClient) -> None:
     assert filed.cancel()
     assert str(caller.ended().error) == "db: the statement was cancelled"
     assert threading.active_count() < 10
+
+
+def test_looking_for_near_misses_takes_two_seconds_at_most(
+    db: SQLiteClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def names() -> list[str]:
+        return [str(name) for (name,) in db.query(ENDLESS, format="tuple")]
+
+    monkeypatch.setattr(db, "_names_of_tables", names)
+    began = time.monotonic()
+    with pytest.raises(DuctStatementError, match="flihgts") as failed:
+        db.query("SELECT * FROM flihgts")
+    assert 1.5 < time.monotonic() - began < 10
+    assert str(failed.value).startswith("db: no such table: flihgts")
+    assert db.query("SELECT 1", format="tuple") == [(1,)]
+
+
+def test_a_look_up_that_fails_itself_looks_nothing_up(
+    db: SQLiteClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def names() -> list[str]:
+        asked.append(len(asked))
+        return list(db.query("SELECT * FROM nor_this", format="tuple"))
+
+    monkeypatch.setattr(db, "_names_of_tables", names)
+    with pytest.raises(DuctStatementError, match="flihgts"):
+        db.query("SELECT * FROM flihgts")
+    assert asked == [0]

@@ -148,6 +148,9 @@ def test_a_statement_that_ends_too_early_says_so(duct: PrestoClient) -> None:
     [
         ("SELECT {{ 5 | bind }},\n  {{ 'x' | bind }}, nosuch FROM nation", "nosuch FROM nation"),
         ("SELECT {{ 5 | bind }}\nFROM nation WHERE GROUP = 1", "GROUP = 1"),
+        ("SELECT {{ 5 | bind }},\n  nosuch_function(1)", "nosuch_function(1)"),
+        ("SELECT {{ 5 | bind }},\n\n  lower(name), 'a' + 1 FROM nation", "+ 1 FROM nation"),
+        ("SELECT {{ 5 | bind }}, nosuch_function(1)", "nosuch_function(1)"),
     ],
 )
 def test_a_position_is_right_with_bind_values(duct: PrestoClient, statement: str, at: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import pandas as pd
 import pytest
 from tests.services.coordinator import Coordinator
 from tests.services.interrupts import interrupted
@@ -294,3 +295,15 @@ def test_a_table_that_is_there_is_left_alone_by_default(request: pytest.FixtureR
         pytest.raises(DuctStatementError, match=r"there is a table .*nation"),
     ):
         duct.query_to_table("SELECT 1 AS a", "tpch.tiny.nation")
+
+
+def test_no_table_takes_the_place_of_a_view(memory: PrestoClient) -> None:
+    memory.execute("CREATE TABLE t AS SELECT 1 AS a; CREATE VIEW v AS SELECT a FROM t")
+    for replace in (
+        lambda: memory.query_to_table("SELECT 2 AS a", "v", if_exists="replace"),
+        lambda: memory.dataframe_to_table(pd.DataFrame({"a": [2]}), "v", if_exists="replace"),
+    ):
+        with pytest.raises(DuctStatementError, match=r'"v" is a view, whose place no table takes: drop it'):
+            replace()
+    assert rows(memory, "v") == [(1,)]
+    assert sorted(tables(memory)) == ["t", "v"]

@@ -275,7 +275,8 @@ def _offset(error: Mapping[str, Any], statement: str, sent: str) -> int | None:
         return None
     line, column = int(location["lineNumber"]), int(location["columnNumber"])
     if sent.startswith(_IMMEDIATE) and not statement.startswith(_IMMEDIATE):
-        column -= len(_IMMEDIATE)  # it adds that in every line
+        # it adds that in the first line, and its parser in every line
+        column -= len(_IMMEDIATE) if line == 1 or error.get("errorName") == "SYNTAX_ERROR" else 0
     elif first_word(statement) == "EXECUTE":
         return None  # the place is in what was prepared
     start = 0

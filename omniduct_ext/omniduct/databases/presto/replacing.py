@@ -95,6 +95,7 @@ class ReplacedTables(TableMethods):
         """
         own = self._own
         own.connect()
+        self._check_is_no_view(table)
         here = str(own.host), str(table.as_dict()["catalog"])
         if own._version < _REPLACES_FROM or here in self._replaces_not:
             return False
@@ -106,6 +107,14 @@ class ReplacedTables(TableMethods):
             if "replac" in str(error):  # else it may be the query that is not supported
                 self._replaces_not.add(here)
             return False
+
+    def _check_is_no_view(self, table: ParsedNamespaces) -> None:
+        kind = self._own._kind(self._own._place(table))
+        if kind != "TABLE":
+            raise DuctStatementError(
+                f"{self._own.name}: {table} is a {kind.lower()}, whose place no table takes: drop it first, "
+                "with table_drop, or name another table"
+            )
 
     def _swap(self, stage: ParsedNamespaces, table: ParsedNamespaces) -> None:
         """Put a table in the place of another, which is dropped."""

@@ -27,6 +27,8 @@ __all__ = ["Execution"]
 
 _Result = TypeVar("_Result")
 
+_LOOK_UP = 2.0  # seconds that looking for near misses may take
+
 
 class Execution(Transactions, DatabaseHooks, Duct):
     """How a database runs statements; a part of `DatabaseClient`."""
@@ -140,10 +142,12 @@ class Execution(Transactions, DatabaseHooks, Duct):
     def _near(self, explained: explaining.Explanation, statement: str) -> str:
         """Names from the catalog that are nearly the one that is not there."""
         session = self._session
-        if session is None or not (explained.table or explained.column or explained.missing):
+        if session is None or session.is_within:  # a look-up of ours that failed
+            return ""
+        if not (explained.table or explained.column or explained.missing):
             return ""
         try:
-            with session.from_within():
+            with session.from_within(self._canceller(session), _LOOK_UP):
                 return cast("DatabaseClient", self)._near_names(explained, statement)
         except Exception as error:  # the statement's own error is the one to tell
             failures.log(self, "looking for near misses", error)

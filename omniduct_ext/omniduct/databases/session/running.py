@@ -244,14 +244,29 @@ class Session:
         )
         self._thread.start()
 
+    @property
+    def is_within(self) -> bool:
+        """Whether `from_within` holds."""
+        return self._within
+
     @contextlib.contextmanager
-    def from_within(self) -> Iterator[None]:
-        """Within this, statements may be run from the worker itself: the one before has ended."""
+    def from_within(self, cancel: Callable[[], None], seconds: float) -> Iterator[None]:
+        """Within this, statements may be run from the worker itself: the one before has ended.
+
+        Those that have not ended after so many seconds are cancelled.
+        """
+        over = threading.Event()
+        watch = threading.Thread(
+            target=_cancel_late, args=(over, cancel, seconds), name=f"omniduct limits {self.name}", daemon=True
+        )
+        watch.start()
         self._within = True
         try:
             yield
         finally:
             self._within = False
+            over.set()
+            watch.join(PATIENCE)  # a cancel is not to strike what comes next
 
     def run(
         self,
@@ -423,6 +438,15 @@ def _pauses() -> Iterator[float]:
     while True:
         yield pause
         pause = min(pause * 1.5, _CANCEL_AT_LEAST_EVERY)
+
+
+def _cancel_late(over: threading.Event, cancel: Callable[[], None], seconds: float) -> None:
+    pause = seconds
+    pauses = _pauses()
+    while not over.wait(pause):
+        with contextlib.suppress(Exception):
+            cancel()
+        pause = next(pauses)
 
 
 def _work(jobs: SimpleQueue[_Job[Any] | None], gate: threading.Lock, current: list[_Job[Any]]) -> None:
