@@ -6,7 +6,7 @@ import enum
 import functools
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -443,6 +443,10 @@ class Duct(ABC):
         where = endpoints.where(self)
         at = f" at {where}" if where else ""
         return f"<{type(self).__name__} {self.name!r}:{protocol}{at}, {self._life.state}>"
+
+    def _secrets_besides(self) -> Iterable[str]:
+        """What no error may show beside the login."""
+        return ()
 
     def _location(self) -> str:
         """Where a service without a host is (a file, say), from raw values only."""

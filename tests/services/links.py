@@ -97,34 +97,6 @@ def answering(status: int, text: str, **headers: str) -> Iterator[int]:
         yield own
 
 
-@contextlib.contextmanager
-def breaking(asked: list[str]) -> Iterator[int]:
-    """An HTTP server whose first answer breaks off; the methods that it was asked by go into `asked`."""
-
-    class Breaking(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            asked.append(self.command)
-            self.send_response(200)
-            self.send_header("Transfer-Encoding", "chunked")
-            self.end_headers()
-            self.wfile.write(b"5\r\nwhole\r\n")
-            if len(asked) > 1:
-                self.wfile.write(b"0\r\n\r\n")
-            else:
-                self.close_connection = True
-
-        do_POST = do_GET
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with _served(Breaking) as own:
-        yield own
-
-
 class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
 

@@ -105,6 +105,7 @@ def _secrets(duct: Duct) -> list[str]:
     raw = duct._password
     if isinstance(raw, Secret) and not credentials.is_tagged(raw):
         found.add(raw.reveal().removeprefix("\\"))
+    found.update(duct._secrets_besides())
     username = duct._answers.get("username")
     return [s for s in found if len(s) > 2 and s != (username.reveal() if username else None)]
 

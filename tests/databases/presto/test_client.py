@@ -15,11 +15,15 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 import pytest
+from tests.databases.presto.scenes import SLOW
+from tests.services.interrupts import Caller, wait_until
 from tests.services.presto import Presto
 from tests.services.trino import Trino
 
 from omniduct import Duct
 from omniduct.databases.presto import PrestoClient, TrinoClient
+from omniduct.databases.presto.binding import bound
+from omniduct.databases.presto.client import _flavour
 from omniduct.errors import DuctConfigError, DuctConnectionError, DuctStatementError, DuctWarning
 
 Made = Callable[..., PrestoClient]
@@ -77,6 +81,27 @@ def test_a_duct_of_one_protocol_works_with_a_server_of_the_other(
     assert value(duct, "SELECT {{ x | bind }} + 1", context={"x": 41}) == 42
     duct.query("USE tpch.tiny")
     assert value(duct, "SELECT count(*) FROM nation") == 25
+
+
+@pytest.mark.parametrize(
+    ("protocol", "version", "found"),
+    [
+        ("trino", "476", (476, "Trino")),
+        ("presto", "476-e.1", (476, "Trino")),
+        ("trino", "350", (0, "Presto")),
+        ("trino", "0.296", (0, "Presto")),
+        ("presto", "dev", (0, "Presto")),
+    ],
+)
+def test_a_server_is_known_by_its_version(protocol: str, version: str, found: tuple[int, str]) -> None:
+    assert _flavour({"nodeVersion": {"version": version}}, protocol) == found
+
+
+@pytest.mark.parametrize("version", ["dev", "", "testversion"])
+def test_a_trino_whose_version_is_no_number_is_taken_for_the_newest(version: str) -> None:
+    number, dialect = _flavour({"nodeVersion": {"version": version}}, "trino")
+    assert dialect == "Trino"
+    assert bound("SELECT ?", [MOMENT.replace(microsecond=1)], number)[0].startswith("EXECUTE IMMEDIATE ")
 
 
 def test_the_classes_are_where_they_were() -> None:
@@ -203,6 +228,34 @@ def test_session_properties_of_a_call_hold_for_it_alone(make: Made, trino_server
     assert last_session(duct, trino_server)["systemProperties"] == {"query_max_run_time": "3m"}
     duct.query("SELECT 1")
     assert last_session(duct, trino_server)["systemProperties"] == {}
+
+
+@pytest.mark.parametrize("server", BOTH)
+def test_session_properties_of_a_call_are_not_those_of_what_begins_beside_it(server: str, make: Made) -> None:
+    duct, shown = make(server), "SHOW SESSION LIKE 'query_max_run_time'"
+    duct.query("SET SESSION query_max_run_time = '8m'")
+    assert duct.query(shown, format="tuple", session_properties={"query_max_run_time": "9m"})[0][1] == "9m"
+    given = {"query_max_run_time": "7s", "task_concurrency": 1}
+    slow = Caller(lambda: duct.query(SLOW, session_properties=given))
+    wait_until(lambda: duct._link is not None and bool(duct._link.overrides) and duct._link.query is not None)
+    assert [row[1] for row in duct.stream(shown, format="tuple")] == ["8m"]
+    assert duct.query(shown, format="tuple", background=True).result()[0][1] == "8m"
+    own = list(duct.stream(shown, format="tuple", session_properties={"query_max_run_time": "6m"}))
+    assert own[0][1] == "6m"
+    assert "query_max_run_time" in str(slow.ended(30).error)
+    assert duct.query(shown, format="tuple")[0][1] == "8m"
+
+
+def test_none_stands_for_the_default_of_a_session_property(make: Made, trino_server: Trino) -> None:
+    duct = make("trino", session_properties={"query_max_run_time": "7m"})
+    duct.query("SELECT 1", session_properties={"query_max_run_time": None})
+    assert last_session(duct, trino_server)["systemProperties"] == {}
+
+
+def test_what_a_statement_sets_in_a_call_with_session_properties_stays(make: Made) -> None:
+    duct = make("trino")
+    duct.query("SET SESSION query_max_run_time = '4m'", session_properties={"query_max_run_time": "3m"})
+    assert duct.query("SHOW SESSION LIKE 'query_max_run_time'", format="tuple")[0][1] == "4m"
 
 
 def test_streams_and_the_background_begin_with_what_was_set(duct: PrestoClient) -> None:

@@ -100,13 +100,13 @@ def test_a_query_that_a_gateway_does_not_take_is_sent_again(
     note(f"{status} to the POST of a SELECT, twice", seconds=seconds[0])
 
 
-@pytest.mark.parametrize("status", [502, 504])
+@pytest.mark.parametrize("status", [502, 503, 504])
 def test_a_change_that_a_gateway_may_have_passed_on_is_never_sent_twice(
     status: int, scene: Scene, duct: PrestoClient, target: str, note: Note
 ) -> None:
     scene.proxy.answer(status, method="POST")
     said = fails(DuctConnectionError, lambda: duct.execute(f"INSERT INTO {target} VALUES 1"))
-    phrase = {502: "502 Bad Gateway", 504: "504 Gateway Timeout"}[status]
+    phrase = {502: "502 Bad Gateway", 503: "503 Service Unavailable", 504: "504 Gateway Timeout"}[status]
     assert said == f"db: {at(scene)} is not available ({phrase}: said by the proxy): {PERHAPS}"
     assert scene.asked_for("/v1/statement", "POST") == 1
     assert stored(scene, target) == 0
@@ -118,11 +118,28 @@ def test_a_change_that_a_gateway_may_have_passed_on_is_never_sent_twice(
 def test_a_change_that_was_not_taken_is_sent_again(
     status: int, scene: Scene, duct: PrestoClient, target: str, note: Note
 ) -> None:
-    scene.proxy.answer(status, times=2, method="POST")
+    later = {"retry_after": "1"} if status == 503 else {}
+    scene.proxy.answer(status, times=2, method="POST", **later)
     duct.execute(f"INSERT INTO {target} VALUES 1")
     assert scene.asked_for("/v1/statement", "POST") == 3
     assert stored(scene, target) == 1
-    note(f"{status} to the POST of an INSERT, twice", "(nothing: it has taken effect once)")
+    which = f"{status} with Retry-After" if later else str(status)
+    note(f"{which} to the POST of an INSERT, twice", "(nothing: it has taken effect once)")
+
+
+def test_a_change_that_is_never_taken_was_not_run(
+    scene: Scene, duct: PrestoClient, target: str, note: Note, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hurried(monkeypatch)
+    scene.proxy.answer(503, times=FOR_EVER, method="POST", retry_after="0")
+    said = fails(DuctConnectionError, lambda: duct.execute(f"INSERT INTO {target} VALUES 1"))
+    assert said == (
+        f"db: {at(scene)} is not available (503 Service Unavailable: said by the proxy), so the statement "
+        "was not run. Try again later"
+    )
+    assert stored(scene, target) == 0
+    scene.renew()
+    note("503 with Retry-After to the POST of an INSERT, for ever", f"DuctConnectionError: {said}")
 
 
 def at(scene: Scene) -> str:

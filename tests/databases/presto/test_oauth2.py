@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import queue
 import re
 import ssl
 import sys
@@ -16,11 +17,12 @@ from typing import Any
 
 import pytest
 from tests.services.couriers import request, who
+from tests.services.pretending import COLUMNS, Answer, Asked, Pretender, compact, coordinator, duct_to, page
 from tests.services.tcp import until, waiting_in
 from tests.services.trino import Trino
 
 from omniduct.credentials import Secret
-from omniduct.databases.presto import TrinoClient
+from omniduct.databases.presto import TrinoClient, heartbeat, oauth2
 from omniduct.databases.presto import authentication as logins
 from omniduct.databases.presto.oauth2 import _Login
 from omniduct.databases.presto.transport import Courier
@@ -240,6 +242,48 @@ def test_a_login_does_not_go_on_without_tls(trino_server: Trino, sit: Sit, trino
         sender.post("SELECT 1", {"X-Forwarded-Proto": "http"})
     assert person.getvalue() == ""
     courier.close()
+
+
+def test_the_link_to_a_token_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(oauth2, "_NO_ANSWER", 0.2)
+    monkeypatch.setattr(oauth2, "_PAUSE", 0.1)
+    duct = TrinoClient(name="tri", host="127.0.0.1", port=1)
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    asking = oauth2._Asking("tri", Courier(duct), answers, threading.Event())
+    asking.run("http://127.0.0.1:1/oauth2/token/s3ntinel?x=s3ntinel")
+    error = answers.get(timeout=5)
+    assert str(error) == (
+        "tri: the server does not give the token of the login, at http://127.0.0.1:1: ConnectionError"
+    )
+    assert (error.__cause__, error.__context__) == (None, None)
+
+
+def test_nothing_but_a_statement_asks_anybody_to_log_in(
+    sit: Sit, monkeypatch: pytest.MonkeyPatch, no_environment: None
+) -> None:
+    """A pretended coordinator: its tokens expire when a test says so."""
+    monkeypatch.setattr(heartbeat, "EVERY", 0.5)
+    person, valid = sit(), ["first"]
+
+    def answer(asked: Asked) -> Answer:
+        if asked.path.startswith("/token"):
+            return Answer(200, compact({"token": valid[0]} if valid else {"nextUri": asked.url + asked.path}))
+        if f"Bearer {''.join(valid)}" != asked.headers["Authorization"]:
+            offer = f'Bearer x_redirect_server="{asked.url}/login", x_token_server="{asked.url}/token/1"'
+            return Answer(401, "", {"WWW-Authenticate": offer})
+        number = 0 if asked.method == "POST" else int(asked.path.rpartition("/")[2])
+        return Answer(200, compact(page(asked, number + 1, columns=COLUMNS, data=[[number]])))
+
+    own: Any = {"auth": "oauth2", "allow_cleartext_password": True}
+    with Pretender(coordinator(answer)) as server, duct_to(server, **own) as duct:
+        rows = duct.stream("SELECT x FROM t", batch=1)
+        next(rows)
+        said = person.getvalue()
+        valid.clear()
+        until(lambda: server.times("HEAD") >= 2, "heartbeats")
+        rows.close()
+        until(lambda: server.times("DELETE") >= 1, "the cancel")
+        assert person.getvalue() == said
 
 
 # The keyring

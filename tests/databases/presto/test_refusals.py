@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 from tests.services.http_proxy import HTTPProxy
 from tests.services.ports import LOOPBACK
+from tests.services.pretending import SILENCE, Pretender
 from tests.services.trino import Trino
 
 from omniduct import Duct
 from omniduct.databases.presto import PrestoClient
 from omniduct.databases.presto.errors import of_http
+from omniduct.databases.presto.refusals import never_arrived, of_lost
 from omniduct.errors import (
     DuctAuthenticationError,
     DuctConnectionError,
@@ -103,9 +106,17 @@ ANSWERS: list[tuple[int, str, str, Any, type[DuctError], str]] = [
         503,
         "",
         INSERT,
-        "sending",
+        "untaken",
         DuctConnectionError,
         "(503 Service Unavailable), so the statement was not run",
+    ),
+    (
+        503,
+        "",
+        INSERT,
+        "sending",
+        DuctConnectionError,
+        "(503 Service Unavailable): the statement may or may not",
     ),
     (503, "", "", "connecting", DuctConnectionError, "the server is not available (503 Service Unavailable)"),
     (504, "", INSERT, "reading", DuctConnectionError, "(504 Gateway Timeout): the statement may or may not"),
@@ -113,7 +124,7 @@ ANSWERS: list[tuple[int, str, str, Any, type[DuctError], str]] = [
         429,
         "",
         INSERT,
-        "sending",
+        "untaken",
         DuctConnectionError,
         "(429 Too Many Requests), so the statement was not run",
     ),
@@ -167,6 +178,21 @@ def test_an_answer_is_told_in_one_line(
 
 def test_a_long_answer_is_cut() -> None:
     assert len(of_http(500, "x" * 5000, "", "connecting").said) < 300
+
+
+@pytest.mark.parametrize("url", ["http://nowhere.invalid/", f"http://{LOOPBACK}:1/"])
+def test_a_request_that_never_arrived_is_known(url: str) -> None:
+    with pytest.raises(requests.ConnectionError) as raised:
+        requests.post(url, "INSERT INTO t SELECT 1", timeout=5, proxies={"http": ""})
+    assert never_arrived(raised.value)
+    assert of_lost(raised.value, INSERT).said.startswith("the server cannot be reached, so the statement was")
+
+
+def test_a_request_that_nobody_answered_may_have_arrived() -> None:
+    with Pretender(lambda asked: SILENCE) as server, pytest.raises(requests.ReadTimeout) as raised:
+        requests.post(server.url, INSERT, timeout=0.3)
+    assert not never_arrived(raised.value)
+    assert "the statement may or may not have taken effect" in of_lost(raised.value, INSERT).said
 
 
 class Page(http.server.BaseHTTPRequestHandler):

@@ -14,7 +14,7 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 from tests.services.couriers import duct, info, password, request, run
-from tests.services.links import breaking, recorder, slow_link
+from tests.services.links import recorder, slow_link
 from tests.services.presto import Presto
 from tests.services.proxy import Proxy
 from tests.services.trino import Trino
@@ -237,22 +237,6 @@ def test_the_system_looks_after_idle_connections(trino_server: Trino) -> None:
         assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 45_000
     courier.close()
     assert made not in _sockets_to(trino_server.https_port)
-
-
-def test_a_page_that_breaks_off_is_asked_for_again_and_a_statement_is_not_sent_again(
-    trino_server: Trino,
-) -> None:
-    for method, calls in (("GET", 2), ("POST", 1)):
-        asked: list[str] = []
-        with breaking(asked) as port:
-            client = duct(trino_server, server_protocol="http", _host="127.0.0.1", _port=port)
-            sender = request(Courier(client), client, attempts=3)
-            if method == "GET":
-                assert sender.get(f"http://127.0.0.1:{port}/page").content == b"whole"
-            else:
-                with pytest.raises(requests.exceptions.ChunkedEncodingError):
-                    sender.post("INSERT")
-        assert asked == [method] * calls
 
 
 # A session of the user's own

@@ -1,16 +1,19 @@
-"""Fetching ahead: while a page is read, the next is fetched in another thread."""
+"""Fetching in other threads: the next page while one is read, and what may be long in coming."""
 
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import threading
-from collections.abc import Iterator
-from queue import Empty, Full, Queue
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator
+from queue import Empty, Full, Queue, SimpleQueue
+from typing import Any, TypeAlias, TypeVar
 
 from omniduct.databases.session.running import check_wanted
 
-__all__ = ["Ahead"]
+__all__ = ["Ahead", "while_wanted"]
+
+_Result = TypeVar("_Result")
 
 _Item: TypeAlias = Any  # what the iterator gives, its error, or None at its end
 
@@ -74,3 +77,27 @@ def _put(queue: Queue[_Item], item: _Item, closed: threading.Event) -> None:
         with contextlib.suppress(Full):
             queue.put(item, timeout=_LOOK)
             return
+
+
+def while_wanted(function: Callable[[], _Result], check: Callable[[], None]) -> _Result:
+    """What a function gives, called in a thread of its own, which is left behind where `check` raises."""
+    outcomes: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+
+    def call() -> None:
+        try:
+            outcomes.put((function(), None))
+        except BaseException as error:
+            outcomes.put((None, error))
+
+    run = contextvars.copy_context().run
+    threading.Thread(target=run, args=(call,), name="omniduct fetches a segment", daemon=True).start()
+    while True:
+        try:
+            result, error = outcomes.get(timeout=_LOOK)
+        except Empty:
+            check()
+            check_wanted()
+            continue
+        if error is not None:
+            raise error
+        return result  # type: ignore[no-any-return]

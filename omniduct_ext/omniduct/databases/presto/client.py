@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from omniduct.core import failures
 from omniduct.databases.arrow.cursors import ArrowCursor
 from omniduct.databases.base import DatabaseClient
-from omniduct.databases.presto import authentication, errors, names
+from omniduct.databases.presto import authentication, errors, headers, names
 from omniduct.databases.presto.binding import bound
-from omniduct.databases.presto.link import NO_TRANSACTION, Endpoint, Link, Refusal
+from omniduct.databases.presto.link import NO_TRANSACTION, NOT_OVERRIDDEN, Endpoint, Link, Refusal
 from omniduct.databases.presto.results import Answer
-from omniduct.databases.presto.state import State, written
+from omniduct.databases.presto.state import State, header_value
 from omniduct.databases.presto.tables import PrestoTables
 from omniduct.databases.presto.transport import Courier
 from omniduct.databases.results import Source
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["PrestoClient", "TrinoClient"]
 
 _RENAMED_FROM = 351  # the version of PrestoSQL that is called Trino
+_NEWEST = 1_000_000  # for the version of a Trino that does not say it in digits
 
 
 class PrestoClient(PrestoTables, DatabaseClient):
@@ -60,7 +61,7 @@ class PrestoClient(PrestoTables, DatabaseClient):
     client_tags : list of str, optional
         For the server's resource groups.
     extra_credentials : dict, optional
-        For connectors.
+        For connectors; like `http_headers` shown nowhere, and left out of pickles.
     time_zone : str, optional
         Of the session; by default that of this machine.
     resource_estimates : dict, optional
@@ -123,12 +124,15 @@ class PrestoClient(PrestoTables, DatabaseClient):
         self.session_user = session_user
         self.roles = roles
         self.client_tags = list(client_tags or [])
-        self.extra_credentials = dict(extra_credentials or {})
+        self.extra_credentials = headers.hidden(extra_credentials)
         self.time_zone = time_zone
         self.resource_estimates = dict(resource_estimates or {})
-        self.http_headers = dict(http_headers or {})
+        self.http_headers = headers.hidden(http_headers)
+        own = {"extra_credentials": self.extra_credentials, "http_headers": self.http_headers}
+        self._arguments |= {name: values for name, values in own.items() if name in self._arguments}
         self.compression, self.spooling = compression, spooling
         authentication.check(self)
+        headers.check(self)
         if authentication.must_ask(self):
             self._password = True
         self._link: Link | None = None
@@ -141,6 +145,15 @@ class PrestoClient(PrestoTables, DatabaseClient):
             *("client_tags", "extra_credentials", "time_zone", "resource_estimates", "http_headers"),
             *("compression", "spooling"),
         )
+
+    # Secrets
+
+    def _secrets_besides(self) -> Iterable[str]:
+        return headers.secrets(self)
+
+    def __reduce_ex__(self, version: Any) -> tuple[Any, ...]:
+        make, (cls, arguments) = super().__reduce_ex__(version)
+        return make, (cls, headers.without_values(arguments))
 
     # Life-cycle
 
@@ -222,7 +235,7 @@ class PrestoClient(PrestoTables, DatabaseClient):
         self._link = None
 
     def _is_answering(self, timeout: float) -> bool:
-        self._on(None).info(timeout)
+        self._on(None).info(timeout, renews=False)
         return True
 
     # Statements
@@ -294,14 +307,12 @@ class PrestoClient(PrestoTables, DatabaseClient):
     # Session properties and transactions
 
     def _setting(self, name: str, cursor: Link | None) -> Any:
-        return self._on(cursor).state.properties.get(name)
+        return self._on(cursor).overrides.get(name, NOT_OVERRIDDEN)
 
     def _set(self, name: str, value: Any, cursor: Link | None) -> None:
-        properties = self._on(cursor).state.properties
-        if value is None:
-            properties.pop(name, None)
-        else:
-            properties[name] = written(value)
+        """Set it for the call under way: what begins beside it begins without."""
+        is_one = value is not None and value is not NOT_OVERRIDDEN
+        self._on(cursor).override(name, header_value(value) if is_one else value)
 
     def _begin(self) -> None:
         self._on(None).command("START TRANSACTION")
@@ -344,6 +355,6 @@ def _flavour(info: Mapping[str, Any], protocol: str | None) -> tuple[int, Litera
     """
     said = re.match(r"\d+", str(info["nodeVersion"].get("version", "")))
     if said is None:
-        return 0, "Presto" if protocol == "presto" else "Trino"
+        return (0, "Presto") if protocol == "presto" else (_NEWEST, "Trino")
     version = int(said[0])
     return (version, "Trino") if version >= _RENAMED_FROM else (0, "Presto")

@@ -5,6 +5,7 @@ Trino and Presto do so after ``query.client.timeout``, five minutes unless it wa
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -43,7 +44,7 @@ def _beat() -> None:
 
 
 def _due() -> bool:
-    """Give each query its due; whether any is left."""
+    """Give each query its due, in a thread each, as a server may be silent; whether any is left."""
     global _thread
     with _lock:
         queries = [query for query in _queries if not query.is_over and not query.unwanted.is_set()]
@@ -52,12 +53,20 @@ def _due() -> bool:
             _thread = None
             return False
     for query in queries:
-        if time.monotonic() - query.contact > EVERY:
-            try:
-                query.keep_alive()
-            except Exception:
-                logger.debug("keeping the query %s alive", query.id, exc_info=True)
+        if query.is_due(EVERY):
+            thread = threading.Thread(
+                target=_beat_for, args=(query,), name="omniduct keeps alive", daemon=True
+            )
+            with contextlib.suppress(RuntimeError):  # Python is too near its end
+                thread.start()
     return True
+
+
+def _beat_for(query: Query) -> None:
+    try:
+        query.keep_alive()
+    except Exception as error:  # whose text may have what is nobody's business
+        logger.debug("%s: keeping the query %s alive: %s", query.owner, query.id, type(error).__name__)
 
 
 def _in_forked_child() -> None:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import logging
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Event
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from urllib.parse import quote, urljoin, urlsplit
 
 from omniduct.databases.presto import errors
+from omniduct.databases.presto.ahead import while_wanted
 from omniduct.databases.presto.query import Query
-from omniduct.databases.presto.refusals import READS, During
+from omniduct.databases.presto.refusals import READS, During, never_arrived
+from omniduct.databases.presto.transport import Origin
 from omniduct.databases.session.explaining import Explanation
 from omniduct.databases.statements import first_word
-from omniduct.errors import DuctError, DuctStatementError
+from omniduct.errors import DuctConfigError, DuctError, DuctStatementError
 
 if TYPE_CHECKING:
     import requests
@@ -22,7 +28,9 @@ if TYPE_CHECKING:
 
     from omniduct.databases.presto.transport import Courier
 
-__all__ = ["NO_TRANSACTION", "PATH", "Endpoint", "Link", "Refusal"]
+__all__ = ["NOT_OVERRIDDEN", "NO_TRANSACTION", "PATH", "Endpoint", "Link", "Refusal"]
+
+logger = logging.getLogger("omniduct")
 
 PATH = "X-Trino-Path"
 """The header that says where functions are looked for."""
@@ -30,9 +38,13 @@ PATH = "X-Trino-Path"
 NO_TRANSACTION = "NONE"
 """Instead of a transaction's id: that there is none, and that one may be begun."""
 
-_BUSY = (429, 503)  # the statement was not taken
-_BETWEEN = (502, 504)  # a gateway does not know whether it was
+NOT_OVERRIDDEN: Any = object()
+"""Instead of the value of a session property for one call: that there is none."""
+
+_SESSION = "X-Trino-Session"
+_AWAY = (429, 502, 503, 504)
 _ATTEMPTS = 8
+_BESIDE = 10.0  # seconds that requests may take which nobody waits for
 _LONGEST_PAUSE = 10.0  # seconds
 _NO_QUERY = "20000101_000000_00000_aaaaa"
 
@@ -68,19 +80,6 @@ class _Answered:
         self.text = str(body, "utf-8")
 
 
-class _Retrying:
-    """How `TrinoRequest` waits before it asks for a page again: not beyond the statement's cancellation."""
-
-    def __init__(self, link: Link) -> None:
-        self._link = link
-
-    def retry(self, function: Any, args: Any, kwargs: Any, error: Exception | None, attempt: int) -> None:
-        query = self._link.query
-        unwanted = Event() if query is None else query.unwanted
-        if self._link.is_closed or unwanted.wait(_pause(attempt)):
-            raise DuctStatementError(f"{self._link.name}: the statement was cancelled")
-
-
 def _pause(attempt: int) -> float:
     """Seconds before the next attempt; eight attempts take about seven."""
     return float(min(0.1 * 2 ** (attempt - 1), 2.0))
@@ -109,6 +108,11 @@ class Link:
         Catalog, schema, session properties: the server keeps none of them.
     refused : callable
         Gives the error for a response that refuses the login; None for any other.
+
+    Attributes
+    ----------
+    overrides : dict
+        Session properties of the call under way; None stands for one's default. Siblings begin without them.
     """
 
     is_closed = False
@@ -125,16 +129,16 @@ class Link:
     ) -> None:
         self.name = name
         self.state = state
-        self.host = endpoint.host
+        self.overrides: Mapping[str, str | None] = {}
         self.courier = courier
         self._auth = auth
         self._endpoint = endpoint
         self._refused = refused
-        self.reader = self._request(_ATTEMPTS)
-        self._sender = self._request(1)
+        self._lock = threading.Lock()  # while the state is changed, or read in another thread
+        self._request = self._new_request()
         self._has_heads = True
 
-    def _request(self, attempts: int) -> TrinoRequest:
+    def _new_request(self) -> TrinoRequest:
         from trino.client import TrinoRequest
 
         at = self._endpoint
@@ -145,34 +149,50 @@ class Link:
             http_session=cast("requests.Session", self.courier),
             http_scheme=at.scheme,
             auth=self._auth,
-            max_attempts=attempts,
+            max_attempts=1,
             request_timeout=cast("tuple[float, float]", (at.connect_timeout, at.read_timeout)),
-            handle_retry=_Retrying(self),
         )
 
     def sibling(self) -> Link:
         """Another session, which begins as this one is now."""
-        state = copy.deepcopy(self.state)
+        with self._lock:
+            state = copy.deepcopy(self.state)
         state.transaction_id = NO_TRANSACTION
         return Link(self.name, self.courier, self._auth, self._endpoint, state, self._refused)
 
+    def override(self, name: str, value: Any) -> None:
+        """Set a session property for the call under way; `NOT_OVERRIDDEN` ends that."""
+        others = {each: given for each, given in self.overrides.items() if each != name}
+        self.overrides = others if value is NOT_OVERRIDDEN else {**others, name: value}
+
+    def _headers(self) -> dict[str, Any]:
+        with self._lock:
+            return dict(self._request.http_headers)
+
     # The coordinator
 
-    def info(self, timeout: float) -> Any:
+    def info(self, timeout: float, renews: bool = True) -> Any:
         """What the coordinator says of itself to anybody.
+
+        Parameters
+        ----------
+        timeout : float
+            Seconds that the answer may take.
+        renews : bool
+            Whether the person may be asked to log in.
 
         Raises
         ------
         Refusal
             It is no coordinator.
         """
-        response = self._ask("/v1/info", timeout)
+        response = self._ask("/v1/info", timeout, renews=renews)
+        self._check(response, "connecting")
         try:
-            said = response.json() if response.ok else None
+            said = response.json()
         except ValueError:
             said = None
         if not isinstance(said, dict) or "nodeVersion" not in said:
-            self._check(response, "connecting")
             raise self._refusal(response, "connecting")
         return said
 
@@ -191,9 +211,8 @@ class Link:
         DuctAuthenticationError
             The login is refused.
         """
-        headers = self._sender.http_headers
-        response = self._ask(f"/v1/query/{_NO_QUERY}", timeout, headers=headers, renews=renews)
-        if response.status_code in (401, 502, 503, 504):
+        response = self._ask(f"/v1/query/{_NO_QUERY}", timeout, headers=self._headers(), renews=renews)
+        if response.status_code in (401, 502, 503, 504) or response.is_redirect:
             self._check(response, "connecting")
 
     def _ask(self, path: str, timeout: float, **given: Any) -> requests.Response:
@@ -201,7 +220,7 @@ class Link:
         import requests
 
         try:
-            return self.courier.get(self._sender.get_url(path), timeout=timeout, **given)
+            return self.courier.get(self._request.get_url(path), timeout=timeout, **given)
         except requests.ReadTimeout:
             raise TimeoutError(f"no answer within {timeout:g} s") from None
         except requests.ConnectionError as error:
@@ -243,16 +262,54 @@ class Link:
     def send(self, query: Query, headers: dict[str, str] | None) -> requests.Response:
         """Send a statement; once, unless it changes nothing, or has certainly not been taken."""
         repeatable = first_word(query.text) in READS
+        given = {**self._overridden(), **(headers or {})}
         return self._again(
-            lambda: self._sender.post(query.sent, headers),
+            lambda: self._request.post(query.sent, given),
             query.unwanted,
-            lambda response: response.status_code in (_BUSY + _BETWEEN if repeatable else _BUSY),
-            lambda error: repeatable or _never_arrived(error),
+            lambda response: _is_untaken(response) or (repeatable and response.status_code in _AWAY),
+            lambda error: repeatable or never_arrived(error),
         )
+
+    def _overridden(self) -> dict[str, str]:
+        """The header of the session properties, where those of the call differ from the session's."""
+        if not self.overrides:
+            return {}
+        values = {**self.state.properties, **self.overrides}
+        given = {name: value for name, value in values.items() if value is not None}
+        return {_SESSION: ",".join(f"{name}={quote(str(value))}" for name, value in given.items())}
 
     def get(self, query: Query, uri: str) -> requests.Response:
         """Ask for a page; again, where the answer does not come."""
-        return self._again(lambda: self._sender.get(uri), query.unwanted, _is_none, lambda error: True)
+        return self._again(lambda: self._request.get(uri), query.unwanted, _is_none, lambda error: True)
+
+    def fetch(self, query: Query, uri: str, headers: Mapping[str, str]) -> requests.Response:
+        """Fetch a segment; again, where it is refused for a while, or the connection breaks."""
+        timeout = self._endpoint.connect_timeout, self._endpoint.read_timeout
+        own = dict(self.state.headers)
+        return self._again(
+            lambda: while_wanted(lambda: self.courier.fetch(uri, headers, own, timeout=timeout), query.check),
+            query.unwanted,
+            lambda response: response.status_code in (500, *_AWAY),  # storages say 500 for a while, too
+            lambda error: not _is_timeout(error),  # the person has said how long
+        )
+
+    def acknowledge(self, uri: str, headers: Mapping[str, str]) -> None:
+        """Let the server know that a segment was fetched; nobody waits for that, and it need not succeed."""
+        thread = threading.Thread(
+            target=self._acknowledge, args=(uri, headers), name="omniduct lets segments go", daemon=True
+        )
+        with contextlib.suppress(RuntimeError):  # Python is too near its end
+            thread.start()
+
+    def _acknowledge(self, uri: str, headers: Mapping[str, str]) -> None:
+        try:
+            own = dict(self.state.headers)
+            response = self.courier.fetch(uri, headers, own, timeout=_BESIDE / 4, renews=False)
+            said = "" if response.ok else str(response.status_code)
+        except Exception as error:  # no more of it: the URL is a secret
+            said = type(error).__name__
+        if said:
+            logger.debug("%s: letting a segment go: %s", self.name, said)
 
     def _again(
         self,
@@ -294,22 +351,37 @@ class Link:
         DuctAuthenticationError
             The login is refused.
         """
-        self._check(response, "sending" if response.request.method == "POST" else "reading")
+        self._check(response, _during(response))
         try:
-            status = self.reader.process(cast("requests.Response", _Answered(response, body)))
+            with self._lock:
+                status = self._request.process(cast("requests.Response", _Answered(response, body)))
+                self._follow(response.headers)
         except (LookupError, TypeError, ValueError):  # no JSON, or another's
             raise self._refusal(response, "sending") from None
-        self._follow(response.headers)
         return status
 
     def _check(self, response: requests.Response, during: During) -> None:
+        if response.is_redirect:
+            raise self._moved(response, during)
         if not response.ok:
             raise self._refused(response) or self._refusal(response, during)
 
-    def _refusal(self, response: requests.Response, during: During) -> Refusal:
+    def _refusal(self, response: requests.Response, during: During, said: str | None = None) -> Refusal:
         statement = "" if self.query is None or during == "connecting" else self.query.text
         at = f"{self._endpoint.scheme}://{self._endpoint.host}:{self._endpoint.port}"
-        return Refusal(errors.of_http(response.status_code, response.text, statement, during, at))
+        body = response.text if said is None else said
+        return Refusal(errors.of_http(response.status_code, body, statement, during, at))
+
+    def _moved(self, response: requests.Response, during: During) -> Exception:
+        """What to tell where the server sends us on: logins and statements do not follow by themselves."""
+        asked, there = response.url, urljoin(response.url, response.headers["Location"])
+        origin, at = Origin.of(there), self._endpoint
+        now = {"server_protocol": at.scheme, "host": at.host.lower(), "port": at.port}
+        new = dict(zip(now, origin, strict=True))
+        changes = ", ".join(f"{name}: {value}" for name, value in new.items() if value != now[name])
+        if not changes or urlsplit(asked).path != urlsplit(there).path:  # a page for logins, say
+            return self._refusal(response, during, f"go to {origin.url}")
+        return DuctConfigError(f"{self.name}: the server says to go to {origin.url}: set {changes}")
 
     def _follow(self, headers: Any) -> None:
         """Note what the driver's own session does not: transactions, and the path of functions."""
@@ -325,18 +397,25 @@ class Link:
 
     def delete(self, uri: str) -> None:
         """Cancel what has this URI."""
-        self._sender.delete(uri)
+        self._beside("DELETE", uri)
+
+    def _beside(self, method: str, uri: str) -> requests.Response:
+        """Ask for something that nobody waits for: for that nobody is to log in, either."""
+        return self.courier.request(method, uri, headers=self._headers(), timeout=_BESIDE, renews=False)
 
     def beat(self, query: Query) -> None:
         """Let the server know that a query's rows are still wanted."""
         uri, last = query.next_uri, query.last_uri
         if uri is None:
             return
+        response = None
         if self._has_heads:
-            self._has_heads = self._sender.head(uri).status_code not in (404, 405)
+            response = self._beside("HEAD", uri)
+            self._has_heads = response.status_code not in (404, 405)
         if not self._has_heads and last is not None:  # the page before is given again
-            self._sender.get(last)
-        query.contact = time.monotonic()
+            response = self._beside("GET", last)
+        if response is None or response.ok:
+            query.contact = time.monotonic()
 
     def cancel(self) -> None:
         """Cancel what runs."""
@@ -351,9 +430,29 @@ class Link:
             self.query.close()
 
 
+def _during(response: requests.Response) -> During:
+    if response.request.method != "POST":
+        return "reading"
+    return "untaken" if _is_untaken(response) else "sending"
+
+
+def _is_untaken(response: requests.Response) -> bool:
+    """Whether a statement has certainly not been taken.
+
+    503 alone does not say so: gateways answer that as well where the server broke off after taking it.
+    """
+    return response.status_code == 429 or (response.status_code == 503 and "Retry-After" in response.headers)
+
+
 def _is_none(response: requests.Response) -> bool:
     """Whether it is no page: a busy server may send an empty one."""
-    return response.status_code in _BUSY + _BETWEEN or (response.ok and not response.content)
+    return response.status_code in _AWAY or (response.ok and not response.content)
+
+
+def _is_timeout(error: Exception) -> bool:
+    import requests
+
+    return isinstance(error, requests.Timeout)
 
 
 def _other_words(error: Exception) -> str:
@@ -363,12 +462,3 @@ def _other_words(error: Exception) -> str:
     within = error.args[0] if error.args else error
     said = next((each for each in within.args if isinstance(each, http.client.BadStatusLine)), None)
     return "" if said is None or isinstance(said, http.client.RemoteDisconnected) else str(said).strip()
-
-
-def _never_arrived(error: Exception) -> bool:
-    """Whether a request has certainly not reached the coordinator."""
-    import requests
-    from urllib3.exceptions import NewConnectionError
-
-    reason = getattr(error.args[0] if error.args else None, "reason", None)
-    return isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError)

@@ -13,6 +13,7 @@ import re
 import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 from omniduct.core.lifecycle import twin
 from omniduct.credentials import Secret
@@ -255,12 +256,13 @@ class _Asking:
         import requests
 
         self._courier.refuse_downgrade(url)
+        response, lost = None, ""
         try:
             response = self._courier.ask_openly("GET", url, timeout=_ANSWERS_WITHIN)
         except requests.RequestException as error:  # links come and go in the minutes that a login takes
-            return self._again(url, f"{type(error).__name__}: {error}")
-        if response.status_code in _BUSY:
-            return self._again(url, f"it answers {response.status_code}")
+            lost = type(error).__name__  # no more of it: who has the URL gets the token
+        if response is None or response.status_code in _BUSY:
+            return self._again(url, lost if response is None else f"it answers {response.status_code}")
         said = _mapping(response.text) if response.ok else {}
         if not said:
             raise DuctAuthenticationError(
@@ -279,8 +281,10 @@ class _Asking:
 
     def _again(self, url: str, reason: str) -> str:
         if time.monotonic() - self._heard > _NO_ANSWER:
+            at = urlsplit(url)
             raise DuctConnectionError(
-                f"{self._name}: the server does not give the token of the login: {reason}"
+                f"{self._name}: the server does not give the token of the login, at {at.scheme}://"
+                f"{at.netloc.rpartition('@')[2]}: {reason}"
             )
         self._over.wait(_PAUSE)
         return url

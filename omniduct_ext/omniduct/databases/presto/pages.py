@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Iterator
 
-__all__ = ["parted", "whole_rows"]
+__all__ = ["parted", "rows_within", "whole_rows"]
 
 # The only keys of these names at their places: in a text a quotation mark has a backslash before it.
 _BEFORE = b'"data":[['
@@ -19,13 +21,34 @@ def parted(body: bytes) -> tuple[bytes, bytes | None]:
     >>> parted(b'{"id":"x","data":[[1,2],[3,4]],"stats":{}}')
     (b'{"id":"x","data":null,"stats":{}}', b'[[1,2],[3,4]]')
 
-    The rows stay within it where they stand at another place than servers put them.
+    The rows stay within it where they stand otherwise than servers put them: see `rows_within`.
     """
     start, end = body.find(_BEFORE), body.rfind(_BEHIND)
     if start < 0 or end < start:
         return body, None
     start += len(_BEFORE) - 2
     return body[:start] + b"null" + body[end + 2 :], body[start : end + 2]
+
+
+_BLANKS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[ \t\r\n]+', re.DOTALL)
+
+
+def rows_within(body: bytes) -> bytes:
+    """The rows of a response that has some, however it is laid out: as they are written, without blanks.
+
+    They are not read and written anew, as numbers may have more digits than Python's have.
+
+    >>> rows_within(b'{"stats": {}, "data": [[1.50, "a b"], [2, null]], "id": "x"}')
+    b'[[1.50,"a b"],[2,null]]'
+    """
+    text = _BLANKS.sub(lambda found: found[0] if found[0][:1] == b'"' else b"", body).decode()
+    decode = json.JSONDecoder(parse_int=str, parse_float=str).raw_decode
+    key, end = "", 0
+    while key != "data":
+        key, end = decode(text, end + 1)  # behind the brace, or a comma
+        start = end + 1  # behind the colon
+        _, end = decode(text, start)
+    return text[start:end].encode()
 
 
 def whole_rows(blocks: Iterable[bytes]) -> Iterator[bytes]:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from omniduct.core import cleanup
 from omniduct.databases.presto import heartbeat
 from omniduct.databases.presto.ahead import Ahead
-from omniduct.databases.presto.pages import parted
+from omniduct.databases.presto.pages import parted, rows_within
 from omniduct.databases.presto.segments import Segment, segments_of
 from omniduct.databases.session.progress import Progress
-from omniduct.databases.session.running import check_wanted
+from omniduct.databases.session.running import check_wanted, tell
 from omniduct.errors import DuctStatementError
 
 if TYPE_CHECKING:
@@ -82,6 +82,8 @@ class Query:
         self._headers = headers
         self._held: list[Iterator[Rows]] = []  # rows that came with the columns
         self._fetching = threading.Lock()
+        self._beating = threading.Lock()
+        self._warnings: dict[str, bool] = {}  # what the server warns of, and whether that was told
         self._cancelling: threading.Thread | None = None
         self._ahead: Ahead | None = None
 
@@ -92,9 +94,10 @@ class Query:
 
     def begin(self) -> None:
         """Send it, and follow it until its columns are known, or, if it has none, to its end."""
-        self._take(self._link.send(self, self._headers))
+        self._held.append(self._take(self._link.send(self, self._headers)))
         while not self.is_over and (self.columns is None or self.update_type is not None):
             self._held.append(self._fetch())
+        self._tell_warnings()
 
     def rows(self) -> Iterator[Rows]:
         """The rows, by page or segment; while one that is big is read, the next is fetched."""
@@ -105,8 +108,16 @@ class Query:
                 yield rows
                 yield from self._ahead
                 self.check()
-                return
+                break
             yield rows
+        self._tell_warnings()
+
+    def _tell_warnings(self) -> None:
+        """Tell what the server warns of, once; in the thread of who reads."""
+        for said, is_told in list(self._warnings.items()):
+            if not is_told:
+                self._warnings[said] = True
+                tell(f"{self.owner}: the server warns: {said}")
 
     def _pages(self) -> Iterator[Rows]:
         while self._held:
@@ -146,12 +157,25 @@ class Query:
         self.columns = status.columns or self.columns
         self.update_type, self.update_count = status.update_type, status.update_count
         self.next_uri = status.next_uri
+        for said in filter(None, map(_warning, status.warnings or ())):
+            self._warnings.setdefault(said, False)
         if self.unwanted.is_set():  # the cancel came before there was anything to cancel
             self._delete()
         self.check()
-        if rows is not None:
-            return iter((rows,))
-        return segments_of(status.rows, self._link, self) if isinstance(status.rows, dict) else iter(())
+        return iter((rows,)) if rows is not None else self._rows_of(status.rows, response.content)
+
+    def _rows_of(self, data: Any, body: bytes) -> Iterator[Rows]:
+        """The rows of a response in which they are not found at once: `data`, as it says."""
+        if not data:
+            return iter(())
+        if isinstance(data, dict) and {"encoding", "segments"} <= data.keys():
+            return segments_of(data, self._link, self)
+        if isinstance(data, list) and all(isinstance(row, list) for row in data):
+            return iter((rows_within(body),))
+        raise DuctStatementError(
+            f"{self.owner}: the server sends rows in a form that is not known here ({_form(data)}), so the "
+            "result cannot be read. Is there a gateway before it that changes answers?"
+        )
 
     def check(self) -> None:
         """Complain if it was cancelled.
@@ -206,16 +230,22 @@ class Query:
         if not was_closed and not self.is_over and self.id and self._process == os.getpid():
             self.cancel()
         if self._ahead is not None:
+            self.unwanted.set()  # it may wait for a segment
             self._ahead.close()
 
+    def is_due(self, every: float) -> bool:
+        """Whether it was not asked after for so many seconds, and nobody is at it."""
+        busy = self._fetching.locked() or self._beating.locked()
+        return not busy and time.monotonic() - self.contact > every
+
     def keep_alive(self) -> None:
-        """Let the server know that somebody will read on; called when nobody has for a while."""
-        if self.is_over or self.unwanted.is_set() or not self._fetching.acquire(blocking=False):
+        """Let the server know that somebody will read on; whoever does meanwhile need not wait."""
+        if self.is_over or self.unwanted.is_set() or not self._beating.acquire(blocking=False):
             return
         try:
             self._link.beat(self)
         finally:
-            self._fetching.release()
+            self._beating.release()
 
     def watch_over(self) -> None:
         """From now on it is kept alive, as long as somebody holds it."""
@@ -225,3 +255,14 @@ class Query:
         if cleanup.may_clean():
             with contextlib.suppress(Exception):
                 self.close()
+
+
+def _warning(warning: Any) -> str:
+    """What a warning of the server says."""
+    said = warning.get("message") if isinstance(warning, dict) else warning
+    return str(said or "").strip()
+
+
+def _form(data: Any) -> str:
+    kind = type(data[0]).__name__ if isinstance(data, list) else ""
+    return f"a list of {kind}" if kind else f"a {type(data).__name__}"

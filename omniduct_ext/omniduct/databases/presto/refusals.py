@@ -18,9 +18,9 @@ from omniduct.errors import (
     DuctStatementError,
 )
 
-__all__ = ["JAVA_CLASSES", "READS", "During", "of_answer", "of_lost"]
+__all__ = ["JAVA_CLASSES", "READS", "During", "never_arrived", "of_answer", "of_lost", "reason_of"]
 
-During = Literal["connecting", "sending", "reading"]
+During = Literal["connecting", "sending", "untaken", "reading"]
 
 _LONGEST = 200  # characters of an answer that are shown
 _AMISS = (404, 405, 410, 501)  # what servers say that know nothing of the protocol
@@ -42,8 +42,9 @@ def of_answer(status: int, body: str, statement: str, during: During, at: str = 
         Of the answer.
     statement : str
         The statement, if there was one.
-    during : {"connecting", "sending", "reading"}
-        Whether it was asked what it is, sent a statement, or asked for a page of a result.
+    during : {"connecting", "sending", "untaken", "reading"}
+        Whether it was asked what it is, sent a statement, sent one that it has certainly not taken, or asked
+        for a page of a result.
     at : str
         Where the server is, as ``http://host:port``.
     """
@@ -58,7 +59,7 @@ def of_answer(status: int, body: str, statement: str, during: During, at: str = 
     if status == 401:
         return Explanation(f"{server} refuses the login ({answer})", kind=DuctAuthenticationError)
     if status in _AWAY or status == 429:
-        return _of_connection(f"{server} is not available ({answer}){_became(status, during, statement)}")
+        return _of_connection(f"{server} is not available ({answer}){_became(during, statement)}")
     if status in _TOO_LONG:
         return Explanation(
             f"the statement is too long for the server, or for a gateway before it ({answer}). Put long "
@@ -72,11 +73,11 @@ def _of_connection(said: str) -> Explanation:
     return Explanation(said, kind=DuctConnectionError)
 
 
-def _became(status: int, during: str, statement: str) -> str:
+def _became(during: During, statement: str) -> str:
     """What became of the statement; a gateway that gives up does not know."""
     if during == "connecting":
         return ""
-    if during == "sending" and status in (429, 503):
+    if during == "untaken":
         return ", so the statement was not run. Try again later"
     return f": {_fate(statement)}"
 
@@ -118,8 +119,8 @@ def _text(body: str) -> str:
 
 def of_lost(error: Exception, statement: str = "") -> Explanation:
     """What to tell of a connection that broke, or could not be made, while a statement was under way."""
-    reason = _reason(error)
-    if getattr(getattr(error, "request", None), "method", "") == "POST" and _never_arrived(error):
+    reason = reason_of(error)
+    if getattr(getattr(error, "request", None), "method", "") == "POST" and never_arrived(error):
         return Explanation(
             f"the server cannot be reached, so the statement was not run ({reason})",
             kind=DuctServerUnreachable,
@@ -130,12 +131,14 @@ def of_lost(error: Exception, statement: str = "") -> Explanation:
     )
 
 
-def _never_arrived(error: Exception) -> bool:
+def never_arrived(error: Exception) -> bool:
     """Whether a request has certainly not reached the server."""
-    return any(type(each).__name__ in ("NewConnectionError", "ConnectTimeoutError") for each in _chain(error))
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+    return any(isinstance(each, (ConnectTimeoutError, NewConnectionError)) for each in _chain(error))
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """What the innermost of the exceptions says that libraries wrap one in the other."""
     last = [*_chain(error)][-1]
     return str(getattr(last, "strerror", None) or last).strip() or type(last).__name__

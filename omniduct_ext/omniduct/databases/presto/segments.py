@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import http
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from omniduct.errors import DuctStatementError
+from omniduct.databases.presto.refusals import reason_of
+from omniduct.databases.presto.transport import Origin
+from omniduct.errors import DuctConnectionError, DuctError, DuctStatementError
 
 if TYPE_CHECKING:
+    import requests
+
     from omniduct.databases.presto.link import Link
     from omniduct.databases.presto.query import Query
 
@@ -77,21 +83,89 @@ def _cut(data: bytes) -> Iterator[bytes]:
 
 
 def segments_of(data: Mapping[str, Any], link: Link, query: Query) -> Iterator[Segment]:
-    """The segments that a page names, one at a time."""
+    """The segments that a page names, one at a time.
+
+    Raises
+    ------
+    DuctConnectionError
+        The storage cannot be reached.
+    DuctStatementError
+        It does not give a segment.
+    """
     for segment in data["segments"]:
         query.check()
         size = segment["metadata"].get("uncompressedSize")
         yield Segment(
-            _fetched(segment, link), data["encoding"], None if size is None else int(size), link.name
+            _data(segment, link, query), data["encoding"], None if size is None else int(size), link.name
         )
 
 
-def _fetched(segment: Mapping[str, Any], link: Link) -> bytes:
-    from trino.client import InlineSegment, SpooledSegment
-
+def _data(segment: Mapping[str, Any], link: Link, query: Query) -> bytes:
     if segment["type"] == "inline":
-        return bytes(InlineSegment(cast("Any", segment)).data)
-    spooled = SpooledSegment(cast("Any", segment), link.reader, link.host, dict(link.state.headers))
-    data = bytes(spooled.data)
-    spooled.acknowledge()  # in a thread of the driver's: the storage may let it go
-    return data
+        return base64.b64decode(segment["data"])
+    if segment["type"] == "spooled":
+        return _fetched(segment, link, query)
+    raise DuctStatementError(
+        f"{link.name}: the server sends a segment of the kind {segment['type']!r}, which is not known here: "
+        "set spooling: false"
+    )
+
+
+def _fetched(segment: Mapping[str, Any], link: Link, query: Query) -> bytes:
+    uri, headers = str(segment["uri"]), _headers(segment)
+    try:
+        response = link.fetch(query, uri, headers)
+    except OSError as error:  # as all of requests are
+        failure: DuctError = _lost(link.name, uri, error)
+    else:
+        fault = _fault(response, segment["metadata"])
+        if not fault:
+            if ack := segment.get("ackUri"):
+                link.acknowledge(str(ack), headers)  # the storage may let it go
+            return bytes(response.content)
+        failure = DuctStatementError(
+            f"{link.name}: the storage at {Origin.of(response.url).url} does not give a part of the result "
+            f"({fault}): run it again, or set spooling: false"
+        )
+    raise failure  # not from within `except`: what is chained may show the URL, which opens the storage
+
+
+def _headers(segment: Mapping[str, Any]) -> dict[str, str]:
+    """The headers with which a segment is to be fetched; each may have several values."""
+    given = (segment.get("headers") or {}).items()
+    return {
+        str(name): values if isinstance(values, str) else ", ".join(map(str, values))
+        for name, values in given
+    }
+
+
+def _lost(owner: str, uri: str, error: OSError) -> DuctError:
+    """What to tell where the storage did not answer; without its URLs, which open it."""
+    import requests
+
+    asked = getattr(getattr(error, "request", None), "url", None) or uri
+    timeout = isinstance(error, requests.Timeout)
+    reason = "it does not answer" if timeout else reason_of(error)
+    if "?" in reason or "/" in reason:
+        reason = type(error).__name__
+    return DuctConnectionError(
+        f"{owner}: the storage at {Origin.of(asked).url} that the server refers to cannot be reached from "
+        f"here ({reason}): set spooling: false, or open the way to it"
+    )
+
+
+def _fault(response: requests.Response, metadata: Mapping[str, Any]) -> str:
+    """Why a response is not the segment that was asked for; empty if it is."""
+    if not response.ok or response.is_redirect:
+        return f"{response.status_code} {_phrase(response.status_code)}".strip()
+    size = metadata.get("segmentSize")
+    if size is not None and int(size) != len(response.content):
+        return f"it sends {len(response.content)} bytes instead of {int(size)}"
+    return ""
+
+
+def _phrase(status: int) -> str:
+    try:
+        return http.HTTPStatus(status).phrase
+    except ValueError:
+        return ""

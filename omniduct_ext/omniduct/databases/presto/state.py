@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from omniduct.databases.presto import authentication
+from omniduct.databases.presto import authentication, headers
 from omniduct.databases.presto.link import NO_TRANSACTION, PATH
 from omniduct.databases.presto.segments import ENCODINGS
 from omniduct.errors import DuctConfigError
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from omniduct.databases.presto.client import PrestoClient
 
-__all__ = ["State", "written"]
+__all__ = ["State", "header_value"]
 
 _SETTABLE = ("catalog", "schema", "properties", "roles", "prepared_statements", "authorization_user")
 
@@ -68,10 +68,10 @@ def _made(client: PrestoClient) -> ClientSession:
         catalog=client.catalog,
         schema=client.schema if client.catalog else None,  # one without a catalog servers refuse
         source=client.source or "omniduct",
-        properties={name: written(value) for name, value in given if value is not None},
+        properties={name: header_value(value) for name, value in given if value is not None},
         headers=_headers(client),
         transaction_id=NO_TRANSACTION,
-        extra_credential=list(client.extra_credentials.items()),
+        extra_credential=headers.extra_credentials(client),
         client_tags=client.client_tags,
         roles=client.roles,
         timezone=_time_zone(client),
@@ -79,7 +79,7 @@ def _made(client: PrestoClient) -> ClientSession:
     )
 
 
-def written(value: Any) -> str:
+def header_value(value: Any) -> str:
     """The value of a session property as a header has it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
@@ -89,11 +89,11 @@ def _spools(client: PrestoClient) -> bool:
 
 
 def _headers(client: PrestoClient) -> dict[str, str]:
-    headers = {str(name): str(value) for name, value in client.http_headers.items()}
+    given = headers.http_headers(client)
     if client.resource_estimates:
         estimates = (f"{name}={value}" for name, value in client.resource_estimates.items())
-        headers["X-Trino-Resource-Estimate"] = ",".join(estimates)
-    return headers
+        given["X-Trino-Resource-Estimate"] = ",".join(estimates)
+    return given
 
 
 def _time_zone(client: PrestoClient) -> str | None:

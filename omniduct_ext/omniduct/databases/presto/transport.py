@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from omniduct.databases.presto import authentication, tls
 from omniduct.databases.presto.adapters import adapter
@@ -16,12 +16,13 @@ from omniduct.errors import DuctConnectionError
 if TYPE_CHECKING:
     import requests
 
-__all__ = ["Courier"]
+__all__ = ["Courier", "Origin"]
 
 _CAPABILITIES = "X-Trino-Client-Capabilities"
 _CHUNK = 1 << 20  # bytes; requests itself joins pages from pieces of 10 kB, at 2 ms a page
 _PORTS = {"http": 80, "https": 443}
 _STATEMENTS = "/v1/statement/"
+_HOPS = 5  # redirects that lead to a segment, at most
 
 
 class Origin(NamedTuple):
@@ -36,6 +37,11 @@ class Origin(NamedTuple):
         """That of a URL."""
         parts = urlsplit(url)
         return Origin(parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0))
+
+    @property
+    def url(self) -> str:
+        """It as a URL, without a slash at the end."""
+        return self.prefixes[0].rstrip("/")
 
     @property
     def prefixes(self) -> list[str]:
@@ -188,6 +194,9 @@ class Courier:
     def request(self, method: str, url: str, renews: bool = True, **kwargs: Any) -> requests.Response:
         """Send a request, with the login where it is for the coordinator; once more with a renewed one.
 
+        Where the answer is to go elsewhere, that is what is returned: what is for the coordinator follows
+        nowhere.
+
         Parameters
         ----------
         renews : bool
@@ -196,6 +205,34 @@ class Courier:
             Those of `requests.Session.request`; the body is always read.
         """
         login = self.auth if self._may_know(url) else None
+        return self._request(method, url, login, renews, **kwargs)
+
+    def fetch(
+        self, url: str, headers: Mapping[str, str], own: Mapping[str, str], renews: bool = True, **kwargs: Any
+    ) -> requests.Response:
+        """Fetch a segment from the coordinator, or from wherever it says.
+
+        Parameters
+        ----------
+        headers : Mapping
+            Those that the server says; they are for the host of the URL.
+        own : Mapping
+            Those for the coordinator, which sees the login, too.
+        """
+        for _ in range(_HOPS):
+            at_home = Origin.of(url) == self._home
+            sent = {**own, **headers} if at_home else headers
+            login = self.auth if at_home else None
+            response = self._request("GET", url, login, renews, headers=sent, **kwargs)
+            if not response.is_redirect:
+                break
+            there = urljoin(url, response.headers["Location"])
+            headers = headers if Origin.of(there) == Origin.of(url) else {}
+            url = there
+        return response
+
+    def _request(self, method: str, url: str, login: Any, renews: bool, **kwargs: Any) -> requests.Response:
+        kwargs["allow_redirects"] = False
         response = self._send(method, url, login, **kwargs)
         renew: Callable[..., bool] | None = getattr(login, "renew", None)
         if renews and response.status_code == 401 and renew is not None and renew(self, response):
@@ -306,16 +343,8 @@ def _no_login(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 def _read(response: requests.Response) -> tuple[int, float]:
     """Read the body, whence `content` gives it; its size and how long that took."""
-    import requests
-
     began = time.perf_counter()
-    try:
-        body = b"".join(response.iter_content(_CHUNK))
-    except requests.exceptions.ChunkedEncodingError as error:
-        if response.request.method != "GET":
-            raise
-        # a page can be asked for again, and `TrinoRequest` does that after a failure to connect
-        raise requests.exceptions.ConnectionError(error, request=response.request) from None
+    body = b"".join(response.iter_content(_CHUNK))
     response._content = body
     return len(body), time.perf_counter() - began
 

@@ -222,8 +222,11 @@ class Execution(Transactions, DatabaseHooks, Duct):
     def _give_up_session(self, session: Session, fault: str) -> None:
         """Leave a session whose statement does not end, and say what was lost with it."""
         silent = bool(fault)
-        lost = ", and its transaction" if self._transaction is not None or self._begun is not None else ""
-        then = f"a new session was opened, without the former's temporary tables and settings{lost}"
+        lost = [] if self.SESSION_OUTLIVES_CONNECTION else ["temporary tables and settings"]
+        if self._transaction is not None or self._begun is not None:
+            lost.append("transaction")
+        without = f", without the former's {', and its '.join(lost)}" if lost else ""
+        then = f"a new session was opened{without}"
         with shielded():
             try:
                 if not fault:
