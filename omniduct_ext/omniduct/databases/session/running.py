@@ -257,7 +257,10 @@ class Session:
         """
         over = threading.Event()
         watch = threading.Thread(
-            target=_cancel_late, args=(over, cancel, seconds), name=f"omniduct limits {self.name}", daemon=True
+            target=_cancel_late,
+            args=(over, cancel, seconds),
+            name=f"omniduct limits {self.name}",
+            daemon=True,
         )
         watch.start()
         self._within = True
