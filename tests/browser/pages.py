@@ -71,7 +71,9 @@ class Notebook:
         """Run a cell to its end."""
         before = self.prompt(index)
         self.start(index)
-        self.wait(lambda: self.prompt(index) not in (before, "[*]:", "[ ]:", ""), f"cell {index} to end", seconds)
+        self.wait(
+            lambda: self.prompt(index) not in (before, "[*]:", "[ ]:", ""), f"cell {index} to end", seconds
+        )
 
     def prompt(self, index: int) -> str:
         """What stands before a cell, as ``[1]:``."""

@@ -32,7 +32,9 @@ class Jupyter(Service):
         "notebook": ("notebook", "JupyterNotebookApp"),
     }
 
-    def __init__(self, app: str = "lab", config: str = "", settings: dict[str, dict[str, object]] | None = None):
+    def __init__(
+        self, app: str = "lab", config: str = "", settings: dict[str, dict[str, object]] | None = None
+    ):
         super().__init__()
         self.is_lab = app == "lab"
         self._module, self._class = self.APPS[app]

@@ -11,6 +11,7 @@ from omniduct.core import failures
 from omniduct.core.lifecycle import CONNECTED
 from omniduct.databases.hooks import DatabaseHooks
 from omniduct.databases.session import explaining
+from omniduct.databases.session.calls import Call, calls_of
 from omniduct.databases.session.progress import CURRENT, Running
 from omniduct.databases.session.running import Session, SessionReplaced, shielded, tell
 from omniduct.databases.session.transactions import Transactions
@@ -36,11 +37,16 @@ class Execution(Transactions, DatabaseHooks, Duct):
     answer_timeout: float | None
     _session: Session | None
     _streams: weakref.WeakSet[Beside]
+    _calls: list[Running]
 
     def cancel(self) -> bool:
         """Cancel the statement that runs on the session, from any thread; whether one ran."""
         session = self._session
         return session is not None and session.cancel(self._canceller(session))
+
+    def under_way(self) -> list[Call]:
+        """The statements under way, on the session and beside it; each tells how far it is."""
+        return calls_of(cast("DatabaseClient", self))
 
     # Several statements, and one
 
@@ -180,6 +186,7 @@ class Execution(Transactions, DatabaseHooks, Duct):
 
     def _on_session(self, function: Callable[[], _Result], running: Running | None = None) -> _Result:
         running = running or Running(self.name)
+        self._calls.append(running)
         token = CURRENT.set(running)
         try:
             while True:
@@ -198,6 +205,7 @@ class Execution(Transactions, DatabaseHooks, Duct):
                     if session.given_up and session is self._session:
                         self._give_up_session(session, watch.fault)
         finally:
+            self._calls.remove(running)
             CURRENT.reset(token)
 
     def _canceller(self, session: Session) -> Callable[[], None]:

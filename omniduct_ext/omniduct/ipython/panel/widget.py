@@ -10,6 +10,7 @@ import anywidget
 from traitlets import Dict, List, Unicode
 
 from omniduct.core import cleanup
+from omniduct.ipython.panel import statements
 from omniduct.ipython.panel.board import Board
 from omniduct.ipython.panel.connecting import Workers
 from omniduct.ipython.panel.questions import Fields
@@ -29,6 +30,12 @@ _SCRIPTS = ("elements.js", "questions.js", "rows.js", "panel.js")
 
 def _script() -> str:
     return "\n".join((_PAGE / name).read_text("utf-8") for name in _SCRIPTS)
+
+
+def _hear_at_once(comm: Any) -> None:
+    """Have messages heard while a cell runs; ipykernel 7.4 has no public way to say so."""
+    if hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = lambda data, default: default
 
 
 class PanelWidget(anywidget.AnyWidget):
@@ -61,6 +68,7 @@ class PanelWidget(anywidget.AnyWidget):
         self._board.check_every = check_every
         super().__init__(columns=columns, problems=self._problems())
         self.on_msg(self._hear)
+        _hear_at_once(self.comm)
 
     # What it shows
 
@@ -72,7 +80,11 @@ class PanelWidget(anywidget.AnyWidget):
         return [str(problem) for problem in self._registry.problems]
 
     def _describe(self, duct: Duct) -> dict[str, Any]:
-        return {"doing": self._workers.doing(duct), "questions": self._fields.of(duct)}
+        return {
+            "doing": self._workers.doing(duct),
+            "questions": self._fields.of(duct),
+            "calls": statements.shown(duct),
+        }
 
     def _note(self, duct: Duct | None) -> None:
         if self._board is not None:
@@ -95,6 +107,7 @@ class PanelWidget(anywidget.AnyWidget):
             logger.debug("the panel's page says %r, which nobody knows", content.get("type"))
             return
         handler(content)
+        self.send({"type": "heard", "number": content.get("number"), "view": content.get("view")})
 
     def _hear_view(self, content: dict[str, Any]) -> None:
         view, seen = str(content["view"]), bool(content["seen"])
@@ -112,6 +125,10 @@ class PanelWidget(anywidget.AnyWidget):
     def _named(self, content: dict[str, Any]) -> list[Duct]:
         found = map(cast("Board", self._board).duct, content["keys"])
         return [duct for duct in found if duct is not None]
+
+    def _hear_stop(self, content: dict[str, Any]) -> None:
+        for duct in self._named(content):
+            statements.stop(duct, str(content["call"]))
 
     def _hear_answer(self, content: dict[str, Any]) -> None:
         text = content.pop("text")  # nor is it to stay in the message, which the kernel keeps for a while

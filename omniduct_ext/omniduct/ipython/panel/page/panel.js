@@ -1,4 +1,5 @@
 const HEADINGS = { protocol: "Protocol", where: "Where", state: "State", since: "Since / why" };
+const BUSY_AFTER = 1000; // milliseconds without an answer
 const SEEN_EVERY = 10_000; // milliseconds between two words to the kernel that somebody still looks
 
 /** One view of the panel. */
@@ -8,7 +9,9 @@ class PanelView {
     this.el = el;
     this.rows = new Map();
     this.id = newId("view");
-    this.send = (content) => model.send(content);
+    this.sent = 0;
+    this.heard = 0;
+    this.send = (content) => this.say(content);
     this.build();
     this.replace(model.get("rows"));
     this.showProblems();
@@ -25,6 +28,7 @@ class PanelView {
     this.filter.addEventListener("input", () => this.applyFilter());
     this.count = element("span", { className: "omniduct-count", role: "status" });
     this.said = element("span", { className: "omniduct-hidden", role: "status" });
+    this.busy = element("p", { className: "omniduct-busy", role: "status" });
     const all = this.button("Connect all", () => this.sendAll("connect"));
     const none = this.button("Disconnect all", () => this.sendAll("disconnect"));
     this.table = element("table", { className: "omniduct-table" },
@@ -37,7 +41,7 @@ class PanelView {
     this.panel = element("section", { className: "omniduct-panel", "aria-label": "omniduct" },
       element("div", { className: "omniduct-tools" },
         element("label", { for: filterId, className: "omniduct-hidden" }, "Filter ducts"), this.filter, this.count, all, none),
-      this.table, this.problems, this.said);
+      this.busy, this.table, this.problems, this.said);
     this.el.append(this.panel);
     // else the notebook takes keys for its own shortcuts
     this.el.dataset.lmSuppressShortcuts = "true";
@@ -125,7 +129,10 @@ class PanelView {
   // What the kernel is told of the view
 
   listen() {
-    this.hear = (message) => { if (message.type === "rows") this.take(message); };
+    this.hear = (message) => {
+      if (message.type === "rows") this.take(message);
+      else if (message.type === "heard") this.hearOf(message);
+    };
     this.hearProblems = () => this.showProblems();
     this.model.on("msg:custom", this.hear);
     this.model.on("change:problems", this.hearProblems);
@@ -135,6 +142,23 @@ class PanelView {
     this.tellVisibility = () => this.tell();
     document.addEventListener("visibilitychange", this.tellVisibility);
     this.timer = setInterval(() => { if (this.isVisible) this.tell(); }, SEEN_EVERY);
+  }
+
+  /** Tell the kernel; the person is told when it cannot listen now. */
+  say(content) {
+    this.sent += 1;
+    const number = this.sent;
+    this.model.send({ ...content, number, view: this.id });
+    if (content.type === "view") return;
+    setTimeout(() => {
+      if (this.heard < number) setText(this.busy, "The kernel is busy: this is done when the running cell has ended.");
+    }, BUSY_AFTER);
+  }
+
+  hearOf({ number, view }) {
+    if (view !== this.id) return;
+    this.heard = Math.max(this.heard, number);
+    setText(this.busy, "");
   }
 
   tell(there = true) {

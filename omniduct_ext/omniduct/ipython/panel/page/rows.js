@@ -15,17 +15,17 @@ class DuctRow {
     this.symbol = element("span", { className: "omniduct-symbol", "aria-hidden": "true" });
     this.word = element("span");
     this.why = element("span", { className: "omniduct-why" });
-    this.running = element("span", { className: "omniduct-running" });
     this.action = element("button", { type: "button", className: "omniduct-button" });
     this.action.addEventListener("click", () => this.act());
     this.cells = { protocol: element("td"), where: element("td", { className: "omniduct-where" }) };
     this.cells.state = element("td", { className: "omniduct-state" }, this.symbol, " ", this.word);
-    this.cells.since = element("td", {}, this.why, this.running);
+    this.cells.since = element("td", {}, this.why);
     this.line = element("tr", { className: "omniduct-row" },
       element("th", { scope: "row" }, this.name, this.aliases),
       ...columns.map((column) => this.cells[column]),
       element("td", { className: "omniduct-actions" }, this.action));
     this.forms = new Map();
+    this.calls = new Map();
     this.asked = element("td", { colSpan: columns.length + 2 });
     this.below = element("tr", { className: "omniduct-below", hidden: true }, this.asked);
     this.update(row);
@@ -43,10 +43,10 @@ class DuctRow {
     setText(this.symbol, SYMBOLS[row.state] ?? "");
     setText(this.word, state);
     setText(this.why, row.error || (row.state === "connected" ? `since ${row.since}` : ""));
-    setText(this.running, row.running ? ` ${row.running} running` : "");
     setAttribute(this.line, "data-state", row.state);
     setAttribute(this.line, "data-doing", row.doing || null);
     this.updateAction();
+    this.updateCalls();
     this.updateQuestions();
   }
 
@@ -91,10 +91,30 @@ class DuctRow {
       const form = questionForm(question, this.row.names[0], this.send);
       this.forms.set(question.key, form);
       this.asked.append(form);
-      this.below.hidden = false;
+      this.showBelow();
       this.takeFocus(form);
     }
-    this.below.hidden = this.line.hidden || this.forms.size === 0;
+    this.showBelow();
+  }
+
+  /** The statements under way, each with a way to end it. */
+  updateCalls() {
+    const now = new Set(this.row.calls.map((call) => call.key));
+    for (const [key, call] of this.calls) {
+      if (now.has(key)) continue;
+      const hadFocus = call.node.contains(document.activeElement);
+      call.node.remove();
+      this.calls.delete(key);
+      if (hadFocus) this.action.focus();
+    }
+    for (const call of this.row.calls) {
+      if (!this.calls.has(call.key)) {
+        const made = new RunningCall(call, () => this.send({ type: "stop", keys: [this.key], call: call.key }));
+        this.calls.set(call.key, made);
+        this.asked.append(made.node);
+      }
+      this.calls.get(call.key).update(call);
+    }
   }
 
   /** The person who has clicked Connect goes on typing; the focus of others stays where it is. */
@@ -113,6 +133,36 @@ class DuctRow {
 
   show(visible) {
     this.line.hidden = !visible;
-    this.below.hidden = !visible || this.forms.size === 0;
+    this.showBelow();
+  }
+
+  showBelow() {
+    this.below.hidden = this.line.hidden || this.forms.size + this.calls.size === 0;
+  }
+}
+
+/** A statement under way. */
+class RunningCall {
+  constructor(call, stop) {
+    this.text = element("code", { className: "omniduct-statement" });
+    this.bar = element("progress", { max: 1, "aria-label": "progress" });
+    this.said = element("span", { className: "omniduct-said" });
+    this.link = element("a", { target: "_blank", rel: "noopener noreferrer" }, "web UI");
+    this.stop = element("button", { type: "button", className: "omniduct-button" }, "Cancel");
+    this.stop.setAttribute("aria-label", `Cancel the statement ${call.text}`);
+    this.stop.addEventListener("click", () => {
+      setText(this.stop, "Cancelling");
+      stop();
+    });
+    this.node = element("div", { className: "omniduct-call" }, this.text, this.bar, this.said, this.link, this.stop);
+  }
+
+  update({ text, said, fraction, link }) {
+    setText(this.text, text);
+    setText(this.said, said);
+    this.bar.hidden = fraction === null;
+    if (fraction !== null) this.bar.value = fraction;
+    this.link.hidden = !link;
+    if (link) this.link.href = link;
   }
 }
