@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["Execution"]
 
 _Result = TypeVar("_Result")
+
+ASIDE: contextvars.ContextVar[Beside | None] = contextvars.ContextVar("omniduct_aside", default=None)
+"""Beside what statements run that would otherwise run on the session: for who looks on while it is busy."""
 
 _LOOK_UP = 2.0  # seconds that looking for near misses may take
 
@@ -54,6 +58,9 @@ class Execution(Transactions, DatabaseHooks, Duct):
         self, prepared: list[Statement], finish: Callable[[Any], _Result], options: dict[str, Any]
     ) -> _Result:
         """Run statements on the session, one after the other, and what to do with the last's cursor."""
+        aside = ASIDE.get()
+        if aside is not None and aside.client is self:
+            return aside.run(prepared, finish, options)
         with Running(self.name, prepared[-1].text).noted() as running:
             return self._on_session(lambda: self._run_all(prepared, finish, options), running)
 

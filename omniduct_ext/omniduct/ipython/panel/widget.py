@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,13 +11,17 @@ import anywidget
 from traitlets import Dict, List, Unicode
 
 from omniduct.core import cleanup
-from omniduct.ipython.panel import statements
+from omniduct.core.failures import redact
+from omniduct.errors import DuctError
+from omniduct.ipython.panel import details, statements
 from omniduct.ipython.panel.board import Board
 from omniduct.ipython.panel.connecting import Workers
 from omniduct.ipython.panel.questions import Fields
+from omniduct.ipython.panel.rows import key_of
 from omniduct.ipython.panel.texts import as_html, as_text
 
 if TYPE_CHECKING:
+    from omniduct.databases.base import DatabaseClient
     from omniduct.duct import Duct
     from omniduct.registry import DuctRegistry
 
@@ -25,7 +30,7 @@ __all__ = ["PanelWidget"]
 logger = logging.getLogger("omniduct")
 
 _PAGE = Path(__file__).with_name("page")
-_SCRIPTS = ("elements.js", "questions.js", "rows.js", "panel.js")
+_SCRIPTS = ("elements.js", "questions.js", "details.js", "rows.js", "panel.js")
 
 
 def _script() -> str:
@@ -125,6 +130,28 @@ class PanelWidget(anywidget.AnyWidget):
     def _named(self, content: dict[str, Any]) -> list[Duct]:
         found = map(cast("Board", self._board).duct, content["keys"])
         return [duct for duct in found if duct is not None]
+
+    def _hear_details(self, content: dict[str, Any]) -> None:
+        for duct in self._named(content):
+            self.send({"type": "details", "key": key_of(duct), **details.details_of(self._registry, duct)})
+
+    def _hear_open(self, content: dict[str, Any]) -> None:
+        path = [str(part) for part in content["path"]]
+        for duct in self._named(content):
+            threading.Thread(
+                target=self._open, args=(duct, path), name=f"omniduct opens {duct.name}", daemon=True
+            ).start()
+
+    def _open(self, duct: Duct, path: list[str]) -> None:
+        """Tell the page what is below a namespace; in a thread, as the service is asked."""
+        found: dict[str, Any]
+        try:
+            found = details.opened(cast("DatabaseClient", duct), path)
+        except Exception as error:
+            if not isinstance(error, DuctError):
+                logger.exception("%s: listing %s for the panel", duct.name, ".".join(path))
+            found = {"error": redact(duct, str(error))}
+        self.send({"type": "opened", "key": key_of(duct), "path": path, **found})
 
     def _hear_stop(self, content: dict[str, Any]) -> None:
         for duct in self._named(content):

@@ -132,6 +132,7 @@ class PanelView {
     this.hear = (message) => {
       if (message.type === "rows") this.take(message);
       else if (message.type === "heard") this.hearOf(message);
+      else this.hearDetails(message);
     };
     this.hearProblems = () => this.showProblems();
     this.model.on("msg:custom", this.hear);
@@ -153,6 +154,13 @@ class PanelView {
     setTimeout(() => {
       if (this.heard < number) setText(this.busy, "The kernel is busy: this is done when the running cell has ended.");
     }, BUSY_AFTER);
+  }
+
+  hearDetails(message) {
+    const details = this.rows.get(message.key)?.details;
+    if (!details) return;
+    if (message.type === "details") details.take(message);
+    else if (message.type === "opened") details.opened(message);
   }
 
   hearOf({ number, view }) {

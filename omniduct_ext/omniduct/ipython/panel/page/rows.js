@@ -10,7 +10,9 @@ class DuctRow {
     this.key = row.key;
     this.send = send;
     this.columns = columns;
-    this.name = element("span", { className: "omniduct-name" });
+    this.name = element("button", { type: "button", className: "omniduct-name", "aria-expanded": "false" });
+    this.name.addEventListener("click", () => this.open(this.details === null || this.details.node.hidden));
+    this.details = null;
     this.aliases = element("span", { className: "omniduct-aliases" });
     this.symbol = element("span", { className: "omniduct-symbol", "aria-hidden": "true" });
     this.word = element("span");
@@ -48,6 +50,7 @@ class DuctRow {
     this.updateAction();
     this.updateCalls();
     this.updateQuestions();
+    if (this.details) this.details.setConnected(row.state === "connected");
   }
 
   state() {
@@ -124,6 +127,18 @@ class DuctRow {
     if (isIdle) form.querySelector("input, button").focus();
   }
 
+  /** Show or hide what else is known of it. */
+  open(shows) {
+    setAttribute(this.name, "aria-expanded", String(shows));
+    if (shows && this.details === null) {
+      this.details = new Details(this.key, this.row.names[0], () => this.act(), this.send);
+      this.details.setConnected(this.row.state === "connected");
+      this.asked.append(this.details.node);
+    }
+    this.details.node.hidden = !shows;
+    this.showBelow();
+  }
+
   /** Whether all of the words are in it. */
   matches(words) {
     const { names, protocol, where, kind } = this.row;
@@ -137,7 +152,8 @@ class DuctRow {
   }
 
   showBelow() {
-    this.below.hidden = this.line.hidden || this.forms.size + this.calls.size === 0;
+    const isOpen = this.details !== null && !this.details.node.hidden;
+    this.below.hidden = this.line.hidden || !(isOpen || this.forms.size || this.calls.size);
   }
 }
 
