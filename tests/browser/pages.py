@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from playwright.sync_api import Locator, Page
 from tests.services.jupyter import Jupyter
 
 __all__ = ["Notebook"]
+
+_numbers = itertools.count(1)
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
@@ -28,10 +31,13 @@ class Notebook:
         What its cells hold; none has run.
     """
 
-    def __init__(self, page: Page, jupyter: Jupyter, *cells: str, name: str = "test.ipynb") -> None:
+    def __init__(self, page: Page, jupyter: Jupyter, *cells: str) -> None:
         self.page = page
-        self.path = jupyter.notebooks / name
-        self._url = f"{jupyter.url}/{'lab/tree' if jupyter.is_lab else 'notebooks'}/{name}"
+        jupyter.end_kernels()  # those of tests before
+        name = f"test{next(_numbers)}"
+        self.path = jupyter.notebooks / f"{name}.ipynb"
+        place = f"lab/workspaces/{name}/tree" if jupyter.is_lab else "notebooks"
+        self._url = f"{jupyter.url}/{place}/{name}.ipynb"
         self.path.write_text(json.dumps(_document(cells)))
         self.open()
 

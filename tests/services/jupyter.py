@@ -72,6 +72,7 @@ class Jupyter(Service):
             *(sys.executable, "-m", self._module, "--no-browser", "--allow-root"),
             *(f"--ServerApp.ip={self.host}", f"--ServerApp.port={self.port}", "--ServerApp.port_retries=0"),
             *("--IdentityProvider.token=", "--PasswordIdentityProvider.hashed_password="),
+            "--ServerApp.disable_check_xsrf=True",
             f"--ServerApp.root_dir={self.notebooks}",
             f"--{self._class}.expose_app_in_browser=True",
         ]
@@ -80,6 +81,14 @@ class Jupyter(Service):
     def url(self) -> str:
         """Where it is."""
         return f"http://{self.host}:{self.port}"
+
+    def end_kernels(self) -> None:
+        """End the kernels of all notebooks."""
+        with urllib.request.urlopen(f"{self.url}/api/sessions", timeout=10) as response:
+            sessions = json.load(response)
+        for session in sessions:
+            request = urllib.request.Request(f"{self.url}/api/sessions/{session['id']}", method="DELETE")
+            urllib.request.urlopen(request, timeout=10).close()
 
     def probe(self) -> None:
         with urllib.request.urlopen(f"{self.url}/api/status", timeout=5) as response:
