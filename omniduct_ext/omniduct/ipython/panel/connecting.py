@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Literal
 
+from omniduct.core import remembered
 from omniduct.core.lifecycle import CONNECTED, CONNECTING
 from omniduct.credentials import prompting_with
 from omniduct.duct import Duct
@@ -123,3 +124,8 @@ def _keep(answer: Answer) -> None:
     if not answer.keeps:
         with asker._prepare_lock:
             asker._answers.pop(field, None)
+    if answer.saves and isinstance(answer.text, str):
+        try:
+            remembered.save(asker, answer.text)
+        except Exception:  # it is connected all the same
+            logger.exception("%s: the keyring has not taken the password", asker.name)

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from omniduct.core import remembered
 from omniduct.credentials import Question, Withdrawn
 from omniduct.duct import Duct
 from omniduct.errors import Interrupted
@@ -53,6 +54,8 @@ class _Field:
         self.over = threading.Event()
         self.answer: Answer | None = None
         self.withdrawn = False
+        is_password = question.kind == "secret" and question.field == "password"
+        self.can_save = is_password and isinstance(question.asker, Duct) and remembered.can_save()
 
     @property
     def asker(self) -> Duct | None:
@@ -62,7 +65,13 @@ class _Field:
 
     def described(self) -> dict[str, Any]:
         question = self.question
-        return {"key": self.key, "kind": question.kind, "label": question.text, "field": question.field}
+        return {
+            "key": self.key,
+            "kind": question.kind,
+            "label": question.text,
+            "field": question.field,
+            "can_save": self.can_save,
+        }
 
 
 class Fields:
