@@ -64,6 +64,7 @@ class Board:
         self._checked = time.monotonic()
         self._pool: ThreadPoolExecutor | None = None
         self._take_in()
+        self._changed.clear()  # a page begins with all rows
         registry.observe(self._note_names, names="revision")
         threading.Thread(
             target=_run, args=(weakref.ref(self), self._wake), name="omniduct panel", daemon=True

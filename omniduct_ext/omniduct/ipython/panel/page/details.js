@@ -7,7 +7,7 @@ class Details {
     this.name = name;
     this.send = send;
     this.facts = element("dl", { className: "omniduct-facts" });
-    this.tree = element("ul", { className: "omniduct-tree", role: "tree", "aria-label": `Tables of ${name}` });
+    this.tree = element("ul", { className: "omniduct-tree", "aria-label": `Tables of ${name}` });
     this.node = element("div", { className: "omniduct-details" }, this.facts, this.tree);
     this.items = new Map();
     this.levels = [];
@@ -47,6 +47,7 @@ class Details {
     else place.replaceChildren(...children.map((child) => this.item([...path, child.name], child)));
     if (!error && !columns && !children.length) place.replaceChildren(note("nothing"));
     if (!path.length) this.setFirst();
+    setAttribute(this.tree, "role", this.items.size ? "tree" : null); // one without items is none
     const isOnly = children && children.length === 1 && path.length + 1 < this.levels.length;
     if (isOnly) this.toggle(this.items.get(JSON.stringify([...path, children[0].name])));
   }

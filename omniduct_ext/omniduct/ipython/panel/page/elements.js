@@ -23,6 +23,11 @@ function setAttribute(node, name, value) {
   else if (node.getAttribute(name) !== value) node.setAttribute(name, value);
 }
 
+/** Show or hide, if it is not so already. */
+function setHidden(node, hidden) {
+  if (node.hidden !== hidden) node.hidden = hidden;
+}
+
 let lastId = 0;
 
 /** An id that nothing else in the page has. */

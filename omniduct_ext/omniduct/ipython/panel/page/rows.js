@@ -147,13 +147,13 @@ class DuctRow {
   }
 
   show(visible) {
-    this.line.hidden = !visible;
+    setHidden(this.line, !visible);
     this.showBelow();
   }
 
   showBelow() {
     const isOpen = this.details !== null && !this.details.node.hidden;
-    this.below.hidden = this.line.hidden || !(isOpen || this.forms.size || this.calls.size);
+    setHidden(this.below, this.line.hidden || !(isOpen || this.forms.size || this.calls.size));
   }
 }
 
