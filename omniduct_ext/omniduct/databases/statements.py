@@ -428,8 +428,34 @@ def _plain(value: Any) -> object:
         item = value.item()
         # Nanoseconds have no Python type, so numpy gives their count.
         if value.dtype.kind in "mM" and isinstance(item, int):
-            return value.astype(f"{value.dtype.kind}8[us]").item()
+            return _counted(value)
         return item
-    if package == "pandas" and type(value).__name__ in ("NAType", "NaTType"):
-        return None
+    if package == "pandas":
+        return _of_pandas(value)
     return value.as_py() if package == "pyarrow" and hasattr(value, "as_py") else value
+
+
+def _counted(value: Any) -> object:
+    """A time of numpy's; with parts of a microsecond it is pandas' own, which has them and is Python's, too.
+
+    What neither can hold stays numpy's, for the driver to refuse.
+    """
+    import pandas as pd
+
+    value = value[()]  # of an array that is one value
+    try:
+        found = pd.Timestamp(value) if value.dtype.kind == "M" else pd.Timedelta(value)
+        return _of_pandas(found) if found.to_numpy() == value else value
+    except (ValueError, OverflowError):  # of a year beyond 9999, or in months
+        return value
+
+
+def _of_pandas(value: Any) -> object:
+    if type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    if getattr(value, "nanosecond", 0) or getattr(value, "nanoseconds", 0):
+        return value
+    for name in ("to_pydatetime", "to_pytimedelta"):
+        if hasattr(value, name):
+            return getattr(value, name)()
+    return value

@@ -137,6 +137,81 @@ def test_a_value_that_its_type_cannot_hold_names_the_column() -> None:
         columns("tinyint").table(page([[300]]))
 
 
+OBJECT = {"x": 16, "y": [1, 'ž"\\']}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [OBJECT, None, OBJECT],
+        [[[1], [2]], [[3], [4]]],
+        [None, [], {}],
+        [True, 1, "a],[b"],
+        ["[1]", None, "{}"],
+    ],
+    ids=repr,
+)
+def test_values_of_a_type_that_is_not_known_are_the_text_of_their_json(values: list[Any]) -> None:
+    texts = [
+        value
+        if value is None or isinstance(value, str)
+        else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        for value in values
+    ]
+    for n in range(1, len(values) + 1):
+        assert columns("bingtile").table(page([[value] for value in values[:n]])).to_pydict() == {
+            "c0": texts[:n]
+        }
+        one = columns("integer", "bingtile", "varchar").table(page([[1, value, "x"] for value in values[:n]]))
+        assert one.to_pydict() == {"c0": [1] * n, "c1": texts[:n], "c2": ["x"] * n}
+
+
+def test_a_column_of_nulls_does_not_vouch_for_the_pages_behind() -> None:
+    made = columns("array(integer)", "bingtile")
+    made.table(page([["[ 1 ]", None]]))
+    assert not made.is_flat
+    assert made.table(page([["[ 2 ]", [[1], [2]]]])).to_pydict() == {"c0": [[2]], "c1": ["[[1],[2]]"]}
+    made.table(page([["[ 1 ]", "x"]]))
+    assert made.is_flat
+
+
+DIGITS = ["1.12345678901234567890123", "1.50", "123456789012345678901234567890", "1E+400", "-0.0"]
+
+
+def test_numbers_of_a_type_that_is_not_known_keep_their_digits() -> None:
+    for text in DIGITS:
+        flat = columns("number", "double", "bigint").table(f"[[{text},0.1,{2**63 - 1}]]".encode())
+        assert flat.to_pydict() == {"c0": [text], "c1": [0.1], "c2": [2**63 - 1]}
+        rows = f'[[[{text}],{{"k":{text}}},{{"a":{text}}}],["[ {text} ]",null,null]]'
+        nested = columns("array(number)", "map(varchar,number)", "number").table(rows.encode())
+        assert nested.to_pydict() == {
+            "c0": [[text], [text]],
+            "c1": [[("k", text)], None],
+            "c2": [f'{{"a":{text}}}', None],
+        }
+
+
+def test_half_of_a_character_is_shown_as_none() -> None:
+    rows = rb'[["a\ud83d"],["\ud83d\ude00"],[null]]'
+    assert columns("varchar").table(rows).to_pydict() == {"c0": ["a\ufffd", "😀", None]}
+    assert columns("array(varchar)").table(rb'[[["\udc00"]]]').to_pydict() == {"c0": [["\ufffd"]]}
+
+
+@pytest.mark.parametrize("rows", [b'[["\xff"]]', b'[["a]]', b"<html>", b'[[{"a":1}]]'])
+def test_what_is_none_of_the_type_is_an_error_of_a_statement(rows: bytes) -> None:
+    with pytest.raises(DuctStatementError, match=r"trino: the (rows|column 'c0') cannot be read: "):
+        columns("bigint").table(rows)
+
+
+def test_the_quotes_in_names_of_fields_are_those_of_the_server() -> None:
+    made = Columns(
+        [{"name": "x", "type": 'row("a""""b" integer)', "typeSignature": {"literalArguments": ['a""b']}}],
+        "presto",
+    )
+    assert made.table(b'[["[ 1 ]"]]').to_pydict() == {"x": [{'a"b': 1}]}
+    assert columns('row("a""""b" integer)').table(b"[[[1]]]").to_pydict() == {"c0": [{'a""b': 1}]}
+
+
 def test_a_page_is_parted_from_its_rows() -> None:
     said = {
         "id": "x",

@@ -132,6 +132,34 @@ def test_years_beyond_those_of_python_are_kept(ducts: dict[str, PrestoClient]) -
     assert found.column("t").cast("int64").to_pylist() == [317147356801]
 
 
+def test_years_before_0_have_four_digits_in_every_format(ducts: dict[str, PrestoClient]) -> None:
+    for duct in ducts.values():
+        statement = "SELECT DATE '-0001-02-03' AS d, TIMESTAMP '-0044-03-15 00:00:01.000' AS t"
+        assert duct.query(statement, format="tuple") == [("-0001-02-03", "-0044-03-15T00:00:01.000")]
+        assert duct.query(statement, format="csv").splitlines()[1].startswith("-0001-02-03,-0044-03-15")
+
+
+def test_the_name_of_a_field_is_the_same_on_both(ducts: dict[str, PrestoClient]) -> None:
+    statement = 'SELECT CAST(ROW(ROW(1)) AS ROW("a""b" ROW("c""""d" integer)))'
+    for duct in ducts.values():
+        ((found,),) = duct.query(statement, format="tuple")
+        assert found == {'a"b': {'c""d': 1}}
+
+
+def test_objects_of_a_type_that_is_not_known_are_text(ducts: dict[str, PrestoClient]) -> None:
+    statement = "SELECT bing_tile_at(1e0, 1e0, 5) AS t, 1 AS n FROM (VALUES 1, 2)"
+    found = ducts[PRESTO].query(statement, format="tuple")
+    assert found == [('{"x":16,"y":15,"zoom":5}', 1)] * 2
+
+
+def test_a_value_of_many_megabytes_is_read(ducts: dict[str, PrestoClient]) -> None:
+    for duct in ducts.values():
+        found = duct.query(
+            "SELECT rpad('x', 17000000, 'x') AS v UNION ALL SELECT 'b' ORDER BY v", format="arrow"
+        )
+        assert [len(text.as_py()) for text in found["v"]] == [1, 17_000_000]
+
+
 def test_a_sketch_is_bytes(ducts: dict[str, PrestoClient]) -> None:
     for duct in ducts.values():
         found = duct.query("SELECT approx_set(1) AS h", format="arrow")

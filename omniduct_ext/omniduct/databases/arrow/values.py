@@ -95,8 +95,14 @@ def _moments(array: pa.Array) -> list[Any]:
     moments = array.to_numpy(zero_copy_only=False)
     values = list(moments.tolist())
     if int in set(map(type, values)):
-        return [str(moments[i]) if type(value) is int else value for i, value in enumerate(values)]
+        return [_iso(str(moments[i])) if type(value) is int else value for i, value in enumerate(values)]
     return values
+
+
+def _iso(text: str) -> str:
+    """With the four digits that numpy does not give to all years before 0."""
+    year, dash, rest = text[1:].partition("-")
+    return f"-{year:0>4}{dash}{rest}" if text.startswith("-") else text
 
 
 def _timestamps(array: pa.Array) -> list[Any]:

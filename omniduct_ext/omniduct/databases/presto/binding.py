@@ -7,6 +7,7 @@ import decimal
 import math
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -40,6 +41,7 @@ def bound(statement: str, values: list[Any], version: int) -> tuple[str, dict[st
     """
     if not values:
         return statement, {}
+    values = list(map(_python, values))
     if version == 0:
         _check_millis(values)
     texts = [written(value, number) for number, value in enumerate(values, start=1)]
@@ -54,15 +56,21 @@ def bound(statement: str, values: list[Any], version: int) -> tuple[str, dict[st
 def _check_millis(values: Iterable[Any]) -> None:
     """Complain about times that Presto, which counts milliseconds, would cut off."""
     for value in values:
-        if isinstance(value, (datetime.datetime, datetime.time)) and value.microsecond % 1000:
+        is_time = isinstance(value, (datetime.datetime, datetime.time))
+        if is_time and (value.microsecond % 1000 or _nanos(value)):
             raise DuctStatementError(
                 f"the bind value {value} has parts of a millisecond, which Presto does not count: "
                 "round it first"
             )
-        if isinstance(value, Mapping):
-            _check_millis([*value, *value.values()])
-        elif isinstance(value, (list, tuple)):
+        if isinstance(value, _Pairs):
+            _check_millis([*value.keys, *value.items])
+        elif isinstance(value, list):
             _check_millis(value)
+
+
+def _nanos(value: Any) -> int:
+    """The nanoseconds beyond whole microseconds, which pandas' own have."""
+    return int(getattr(value, "nanosecond", 0) or getattr(value, "nanoseconds", 0))
 
 
 def _with_parameters(statement: str, texts: list[str]) -> str:
@@ -82,7 +90,7 @@ def written(value: Any, number: int = 1) -> str:
     >>> written(5), written(2.5), written("it's"), written(None)
     ('5', "DOUBLE '2.5'", "'it''s'", 'NULL')
     """
-    value = _plain(value)
+    value = _python(value)
     if value is None:
         return "NULL"
     for kind, write in _WRITERS.items():
@@ -91,14 +99,52 @@ def written(value: Any, number: int = 1) -> str:
     raise DuctStatementError(f"the bind value {number} is {value!r}, which has no type in Presto")
 
 
-def _plain(value: Any) -> Any:
-    """A value of numpy or pandas as Python's own."""
-    if type(value).__module__.partition(".")[0] not in ("numpy", "pandas"):
+@dataclass(frozen=True)
+class _Pairs:
+    """What a mapping holds; its keys need not be such as Python can look up."""
+
+    keys: list[Any]
+    items: list[Any]
+
+
+def _python(value: Any) -> Any:
+    """A value, and what it is made of, as Python's own; what has nanoseconds as pandas' own."""
+    package = type(value).__module__.partition(".")[0]
+    if isinstance(value, Mapping):
+        return _Pairs(list(map(_python, value)), list(map(_python, value.values())))
+    if package == "pyarrow" and hasattr(value, "as_py"):
+        return _python(value.as_py())
+    if isinstance(value, (list, tuple)) or (package in ("numpy", "pandas") and _dimensions(value) == 1):
+        return list(map(_python, value))
+    if package == "numpy":
+        return _python(list(value)) if _dimensions(value) else _of_numpy(value)
+    return _of_pandas(value) if package == "pandas" else value
+
+
+def _dimensions(value: Any) -> int:
+    return len(getattr(value, "shape", ()))
+
+
+def _of_numpy(value: Any) -> Any:
+    """A scalar of numpy; of a time in nanoseconds it has only the count."""
+    import pandas as pd
+
+    item = value.item()
+    if value.dtype.kind not in "mM" or not isinstance(item, int):
+        return item
+    value = value[()]  # of an array that is one value
+    try:
+        found = pd.Timestamp(value) if value.dtype.kind == "M" else pd.Timedelta(value)
+        return _of_pandas(found) if found.to_numpy() == value else value  # which has smaller parts
+    except (ValueError, OverflowError):  # of a year beyond 9999, or in months
         return value
+
+
+def _of_pandas(value: Any) -> Any:
     if type(value).__name__ in ("NaTType", "NAType"):
         return None
-    for name in ("to_pydatetime", "to_pytimedelta", "item", "tolist"):
-        if hasattr(value, name) and not getattr(value, "nanosecond", 0):
+    for name in ("to_pydatetime", "to_pytimedelta"):
+        if hasattr(value, name) and not _dimensions(value) and not _nanos(value):
             return getattr(value, name)()
     return value
 
@@ -127,29 +173,42 @@ def _decimal(value: decimal.Decimal) -> str:
     return f"DECIMAL '{value:f}'"
 
 
-def _digits(value: datetime.datetime | datetime.time) -> str:
-    """How fine a time is written: Presto takes three digits of a second."""
-    return "microseconds" if value.microsecond % 1000 else "milliseconds"
+def _clock(value: datetime.datetime | datetime.time) -> str:
+    """What a clock shows, as fine as it has to be: Presto takes three digits of a second."""
+    if nanos := _nanos(value):
+        return f"{value:%H:%M:%S.%f}{nanos:03d}"
+    time = value.timetz() if isinstance(value, datetime.datetime) else value
+    return time.replace(tzinfo=None).isoformat("microseconds" if value.microsecond % 1000 else "milliseconds")
 
 
 def _moment(value: datetime.datetime) -> str:
-    text = value.replace(tzinfo=None).isoformat(" ", _digits(value))
+    text = f"{value.date().isoformat()} {_clock(value)}"
     if value.tzinfo is None:
         return f"TIMESTAMP '{text}'"
-    zone = getattr(value.tzinfo, "key", None) or _offset(value.utcoffset())
-    if getattr(value.tzinfo, "key", None) and value.fold:  # the later of two moments that one clock shows
-        value = value.astimezone(datetime.timezone.utc)
-        return _moment(value)
+    named = getattr(value.tzinfo, "key", None)
+    zone = named or _offset(value.utcoffset())
+    if zone is None or (named and value.fold):  # the later of two moments that one clock shows
+        return _moment(value.astimezone(datetime.timezone.utc))
     return f"TIMESTAMP '{text} {zone}'"
 
 
 def _time(value: datetime.time) -> str:
-    text = value.replace(tzinfo=None).isoformat(_digits(value))
-    return f"TIME '{text}'" if value.tzinfo is None else f"TIME '{text} {_offset(value.utcoffset())}'"
+    if value.tzinfo is None:
+        return f"TIME '{_clock(value)}'"
+    zone = _offset(value.utcoffset())
+    if zone is None:
+        raise DuctStatementError(
+            f"the bind value {value!r} has no fixed offset of whole minutes from UTC: give it one, as in "
+            "datetime.timezone(datetime.timedelta(hours=9)), or bind a datetime"
+        )
+    return f"TIME '{_clock(value)} {zone}'"
 
 
-def _offset(offset: datetime.timedelta | None) -> str:
-    minutes = round((offset or datetime.timedelta()).total_seconds() / 60)
+def _offset(offset: datetime.timedelta | None) -> str | None:
+    """An offset as servers take it; None for one that they do not, or that is not known."""
+    if offset is None or offset % datetime.timedelta(minutes=1):
+        return None
+    minutes = offset // datetime.timedelta(minutes=1)
     return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
 
 
@@ -165,8 +224,8 @@ def _span(value: datetime.timedelta) -> str:
     )
 
 
-def _mapping(value: Mapping[Any, Any]) -> str:
-    return f"MAP({_array(list(value))}, {_array(list(value.values()))})"
+def _mapping(value: _Pairs) -> str:
+    return f"MAP({_array(value.keys)}, {_array(value.items)})"
 
 
 def _array(value: list[Any]) -> str:
@@ -175,16 +234,16 @@ def _array(value: list[Any]) -> str:
 
 _WRITERS: dict[type | tuple[type, ...], Callable[[Any], str]] = {
     bool: lambda value: str(value).lower(),
-    int: _integer,
-    float: _float,
-    decimal.Decimal: _decimal,
-    str: literal,
+    int: lambda value: _integer(int(value)),  # an enum's own text is its name
+    float: lambda value: _float(float(value)),
+    decimal.Decimal: lambda value: _decimal(decimal.Decimal(value)),
+    str: lambda value: literal(str.__str__(value)),
     (bytes, bytearray, memoryview): lambda value: f"X'{bytes(value).hex()}'",
     datetime.datetime: _moment,
     datetime.date: lambda value: f"DATE '{value.isoformat()}'",
     datetime.time: _time,
     datetime.timedelta: _span,
     uuid.UUID: lambda value: f"CAST('{value}' AS uuid)",
-    Mapping: _mapping,
-    (list, tuple): lambda value: _array(list(value)),
+    _Pairs: _mapping,
+    list: _array,
 }

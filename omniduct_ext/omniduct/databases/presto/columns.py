@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from omniduct.databases.arrow.memory import pool
-from omniduct.databases.presto.decoding import Decoder, decoder
-from omniduct.databases.presto.types import parsed
+from omniduct.databases.presto.decoding import Decoder, decoder, loaded
+from omniduct.databases.presto.types import SqlType, parsed
 from omniduct.databases.session.running import tell
 from omniduct.errors import DuctStatementError
 
@@ -46,10 +46,16 @@ class Columns:
     def __init__(self, described: Sequence[dict[str, Any]], owner: str) -> None:
         self._owner = owner
         self.names = [str(column["name"]) for column in described]
-        self._decoders = [decoder(parsed(str(column["type"]))) for column in described]
-        self._nested = [n for n, each in enumerate(self._decoders) if each.kind.is_nested]
-        self.is_flat = not self._nested  # or its nested values come as text
+        self._decoders = [decoder(_type(column)) for column in described]
+        self._are_strange = any(each.is_strange for each in self._decoders)
+        # The columns of which it has not been seen that their values come as text.
+        self._unsure = {n for n, each in enumerate(self._decoders) if each.kind.is_nested or each.is_strange}
         self._told: set[str] = set()  # the columns of which a doubt was told
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether no value is a list or an object of JSON."""
+        return not self._unsure
 
     def empty(self) -> pa.Table:
         """A table without rows."""
@@ -83,12 +89,12 @@ class Columns:
                 )
 
     def _by_json(self, rows: bytes) -> list[Any]:
-        import orjson
-
-        values = list(zip(*orjson.loads(rows), strict=True)) or [()] * len(self.names)
-        if not self.is_flat:
-            nested = [value for n in self._nested for value in values[n] if value is not None]
-            self.is_flat = bool(nested) and all(isinstance(value, str) for value in nested)
+        found = self._made("", loaded, rows, self._are_strange)
+        values = list(zip(*found, strict=True)) or [()] * len(self.names)
+        for n in list(self._unsure):
+            present = {type(value) for value in values[n] if value is not None}
+            if present == {str}:
+                self._unsure.remove(n)
         each = zip(self.names, self._decoders, values, strict=True)
         return [self._made(name, decoder.of_values, column) for name, decoder, column in each]
 
@@ -104,21 +110,30 @@ class Columns:
         try:
             columns = _read(lines, [each.read_as for each in self._decoders])
         except pa.ArrowInvalid:  # a value that only our own parsing knows: a year after 9999, say
-            columns = _read(lines, [pa.string()] * len(self._decoders))
+            try:
+                columns = _read(lines, [pa.string()] * len(self._decoders))
+            except pa.ArrowInvalid:  # a value that is no text nor a number
+                return None
         if any(_holds_newline(column) for column in columns):  # a text had "],[" in it
             return None
         each = zip(self.names, self._decoders, columns, strict=True)
         return [self._made(name, _finished, decoder, column, text) for name, decoder, column in each]
 
     def _made(self, name: str, make: Callable[..., Any], *arguments: Any) -> Any:
-        """What `make` gives; its error names the column."""
+        """What `make` gives; its error names the column, or it is about all of them."""
         import pyarrow as pa
 
         try:
             return make(*arguments)
-        except (DuctStatementError, pa.ArrowInvalid) as error:
-            failure = DuctStatementError(f"{self._owner}: the column {name!r} cannot be read: {error}")
+        except (DuctStatementError, pa.ArrowException, ValueError, TypeError) as error:
+            what = f"the column {name!r}" if name else "the rows"
+            failure = DuctStatementError(f"{self._owner}: {what} cannot be read: {error}")
         raise failure
+
+
+def _type(column: dict[str, Any]) -> SqlType:
+    """The type of a column, of which Presto says more than Trino does."""
+    return parsed(str(column["type"]), "literalArguments" in (column.get("typeSignature") or {}))
 
 
 def _unescaped(rows: bytes) -> bytes | None:

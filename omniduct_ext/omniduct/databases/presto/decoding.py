@@ -13,7 +13,7 @@ from omniduct.databases.presto.types import SqlType, arrow_type, is_bytes, unit_
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Decoder", "decoder"]
+__all__ = ["Decoder", "decoder", "loaded"]
 
 
 class Decoder:
@@ -41,6 +41,11 @@ class Decoder:
         return pa.string()
 
     @property
+    def is_strange(self) -> bool:
+        """Whether its values, or parts of them, may be any JSON."""
+        return False
+
+    @property
     def doubtful(self) -> set[str]:
         """A value, if there was one, that can mean two moments."""
         return set()
@@ -55,15 +60,59 @@ class Decoder:
 
         try:
             texts = pa.array(values, pa.string())
-        except (pa.ArrowInvalid, pa.ArrowTypeError):  # of a type that is not known here
+        except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
             texts = pa.array([None if value is None else _text(value) for value in values], pa.string())
         return self.of_texts(texts)
 
 
 def _text(value: Any) -> str:
+    import orjson
+
+    if isinstance(value, str):  # half of a character that UTF-16 has in two parts is none
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    as_it_was = orjson.OPT_PASSTHROUGH_SUBCLASS
+    return orjson.dumps(value, default=lambda digits: orjson.Fragment(str(digits)), option=as_it_was).decode()
+
+
+class _Digits(str):
+    """A number of JSON as it was written."""
+
+    __slots__ = ()
+
+
+def loaded(text: bytes | str, exactly: bool = False) -> Any:
+    """What JSON says.
+
+    Parameters
+    ----------
+    text : bytes or str
+        The JSON.
+    exactly : bool
+        Keep the texts of numbers that are no integers of 64 bits, which may have more digits than a float.
+    """
     import json
 
-    return value if isinstance(value, str) else json.dumps(value)
+    import orjson
+
+    if not exactly:
+        try:
+            return orjson.loads(text)
+        except orjson.JSONDecodeError:  # half of a character that UTF-16 has in two parts
+            return json.loads(text)
+    return json.loads(text, parse_float=_Digits, parse_int=_integer)
+
+
+def _integer(digits: str) -> int | _Digits:
+    number = int(digits) if len(digits) <= 20 else None
+    return _Digits(digits) if number is None or not -(2**63) <= number < 2**63 else number
+
+
+class _Strange(Decoder):
+    """A type that is not known here: text, whatever its values are in JSON."""
+
+    @property
+    def is_strange(self) -> bool:
+        return True
 
 
 class _Plain(Decoder):
@@ -192,6 +241,10 @@ class _Nested(Decoder):
         self._children = [decoder(child) for child in kind.children]
 
     @property
+    def is_strange(self) -> bool:
+        return any(child.is_strange for child in self._children)
+
+    @property
     def doubtful(self) -> set[str]:
         return set().union(*(child.doubtful for child in self._children))
 
@@ -199,16 +252,12 @@ class _Nested(Decoder):
         return self.of_values(texts.to_pylist())
 
     def of_values(self, values: Sequence[Any]) -> pa.Array:
-        return self._of_parts([_opened(value) for value in values])
+        exactly = self.is_strange
+        opened = [loaded(value, exactly) if isinstance(value, str) else value for value in values]
+        return self._of_parts(opened)
 
     def _of_parts(self, values: list[Any]) -> pa.Array:
         raise NotImplementedError
-
-
-def _opened(value: Any) -> Any:
-    import orjson
-
-    return orjson.loads(value) if isinstance(value, str) else value
 
 
 class _Array(_Nested):
@@ -289,10 +338,11 @@ def decoder(kind: SqlType) -> Decoder:
         return _Bytes(kind)
     if kind.name in ("time", "timestamp", "timestamp with time zone") and unit_of(kind) is None:
         return Decoder(kind)
-    return _DECODERS.get(kind.name, Decoder)(kind)
+    return _DECODERS.get(kind.name, _Strange)(kind)
 
 
 _DECODERS: dict[str, type[Decoder]] = {
+    **dict.fromkeys(("varchar", "char", "ipaddress", "ipprefix"), Decoder),
     **dict.fromkeys(("boolean", "tinyint", "smallint", "integer", "bigint", "unknown"), _Plain),
     **dict.fromkeys(("real", "double"), _Float),
     **dict.fromkeys(("date", "time", "timestamp"), _Moment),

@@ -1,4 +1,4 @@
-"""Columns of frames in Arrow types that can be sent: of a new table's column, or of one that is there."""
+"""Columns of frames in Arrow types that can be sent to make a table of."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 from omniduct.databases.arrow.text import text_of
 from omniduct.databases.arrow.values import pylist
-from omniduct.databases.presto.encoding import DIGITS, has_own_encoder, quoted
-from omniduct.databases.presto.types import SqlType, arrow_type, unit_of
+from omniduct.databases.presto.encoding import has_own_encoder, quoted
+from omniduct.databases.presto.types import SqlType
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["fitted", "has_nanoseconds", "is_text", "spelled", "stored"]
-
-_NUMBERS = ("tinyint", "smallint", "integer", "bigint", "real", "double")
+__all__ = ["has_nanoseconds", "is_list", "is_text", "spelled", "stored"]
 
 
 def stored(column: pa.ChunkedArray, has_digits: bool) -> pa.ChunkedArray:
@@ -58,7 +56,7 @@ def _kind(kind: pa.DataType, has_digits: bool) -> pa.DataType:
         return pa.struct([(field.name, _kind(field.type, has_digits)) for field in kind])
     if types.is_map(kind):
         return pa.map_(_kind(kind.key_type, has_digits), _kind(kind.item_type, has_digits))
-    if _is_list(kind):
+    if is_list(kind):
         return pa.list_(_kind(kind.value_type, has_digits))
     if types.is_dictionary(kind):
         return _kind(kind.value_type, has_digits)
@@ -67,7 +65,8 @@ def _kind(kind: pa.DataType, has_digits: bool) -> pa.DataType:
     return kind if has_own_encoder(kind) else _simple(kind)
 
 
-def _is_list(kind: pa.DataType) -> bool:
+def is_list(kind: pa.DataType) -> bool:
+    """Whether it is one of Arrow's types of lists."""
     from pyarrow import types
 
     of_any_length = types.is_list(kind) or types.is_large_list(kind)
@@ -147,85 +146,3 @@ def has_nanoseconds(column: pa.ChunkedArray) -> bool:
     except pa.ArrowInvalid:
         return True
     return False
-
-
-def fitted(column: pa.ChunkedArray, wanted: SqlType) -> pa.ChunkedArray | None:
-    """A column in the type of a column that is there, where both are of one kind; the server casts others.
-
-    Raises
-    ------
-    pyarrow.ArrowInvalid
-        That would lose something, which the server would not complain of.
-    """
-    import pyarrow as pa
-    from pyarrow import types
-
-    kind = column.type
-    exact = types.is_integer(kind) or types.is_decimal(kind)
-    if wanted.name in _NUMBERS and (exact or types.is_floating(kind)):
-        return _number(column, arrow_type(wanted))
-    if wanted.name == "decimal" and exact:
-        return column.cast(pa.decimal128(*wanted.numbers))
-    if types.is_timestamp(kind) and wanted.name == _name(kind):
-        return _in_ticks(column, wanted)
-    if types.is_time(kind) and wanted.name == "time":
-        return _in_ticks(column, wanted)
-    if types.is_timestamp(kind) and kind.tz is None and wanted.name == "date":
-        return _date(column)
-    if is_text(kind) and wanted.name in ("varchar", "char") and wanted.numbers:
-        _check_length(column, wanted.numbers[0])
-    return None
-
-
-def _name(kind: pa.DataType) -> str:
-    return "timestamp" if kind.tz is None else "timestamp with time zone"
-
-
-def _number(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray | None:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    from pyarrow import types
-
-    if types.is_decimal(column.type) and types.is_floating(wanted):
-        return None  # the server rounds as it does everywhere
-    cast = column.cast(wanted)
-    both = types.is_floating(wanted) and types.is_floating(column.type)
-    if both and pc.any(pc.and_(pc.is_inf(cast), pc.is_finite(column))).as_py():
-        raise pa.ArrowInvalid(f"a number is too great for {wanted}")
-    return cast
-
-
-def _in_ticks(column: pa.ChunkedArray, wanted: SqlType) -> pa.ChunkedArray | None:
-    """Times in the unit of a type, of whose digits they have no more."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    unit = unit_of(wanted)
-    if unit is None:  # it has more digits than any of Arrow's
-        return None
-    cast = column.cast(arrow_type(wanted, getattr(column.type, "tz", None) or "UTC"))
-    digits = wanted.numbers[0] if wanted.numbers else DIGITS[unit]
-    tick = 10 ** (DIGITS[unit] - digits)
-    counts = cast.cast(pa.int64() if pa.types.is_timestamp(cast.type) or unit in ("us", "ns") else pa.int32())
-    if tick > 1 and not pc.all(pc.equal(pc.multiply(pc.divide(counts, tick), tick), counts)).as_py():
-        raise pa.ArrowInvalid(f"there are times of more than {digits} digits behind the second")
-    return cast
-
-
-def _date(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    dates = column.cast(pa.date32())
-    if pc.all(pc.equal(dates.cast(column.type), column)).as_py() is False:
-        raise pa.ArrowInvalid("there are times that are not midnight")
-    return dates
-
-
-def _check_length(column: pa.ChunkedArray, most: int) -> None:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    longest = pc.max(pc.utf8_length(column.cast(pa.large_string()))).as_py() or 0
-    if longest > most:
-        raise pa.ArrowInvalid(f"there is a text of {longest} characters")

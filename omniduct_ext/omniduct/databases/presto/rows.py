@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from omniduct.core.arguments import did_you_mean
 from omniduct.databases.presto.encoding import DIGITS, Encoder, JsonText, encoder
-from omniduct.databases.presto.fitting import fitted, has_nanoseconds, is_text, spelled, stored
+from omniduct.databases.presto.exactness import fitted
+from omniduct.databases.presto.fitting import has_nanoseconds, is_text, spelled, stored
 from omniduct.databases.presto.types import parsed
 from omniduct.databases.tables import literal
 from omniduct.errors import DuctArgumentError

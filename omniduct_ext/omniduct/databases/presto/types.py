@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,8 +44,15 @@ _PUNCTUATION = re.compile(r"\s*([,()])")
 _ZONED = re.compile(r"\s*(with(?:out)? time zone)")
 
 
-def parsed(text: str) -> SqlType:
+def parsed(text: str, quotes_twice: bool = False) -> SqlType:
     """A type from its text. What cannot be read is a type of that name.
+
+    Parameters
+    ----------
+    text : str
+        As the service writes it.
+    quotes_twice : bool
+        Whether it doubles the quotes in the names of fields twice, as Presto does.
 
     >>> parsed("timestamp(3) with time zone")
     SqlType(name='timestamp with time zone', numbers=(3,), children=(), fields=())
@@ -58,7 +65,17 @@ def parsed(text: str) -> SqlType:
         found, end = _type(text, 0)
     except ValueError:
         return SqlType(text.lower())
-    return found if not text[end:].strip() else SqlType(text.lower())
+    if text[end:].strip():
+        return SqlType(text.lower())
+    return _with_single_quotes(found) if quotes_twice else found
+
+
+def _with_single_quotes(kind: SqlType) -> SqlType:
+    return replace(
+        kind,
+        children=tuple(map(_with_single_quotes, kind.children)),
+        fields=tuple(name.replace('""', '"') for name in kind.fields),
+    )
 
 
 def _type(text: str, start: int) -> tuple[SqlType, int]:
