@@ -52,7 +52,7 @@ class OmniductCommands(MagicsProvider):
         """
         name, _, rest = command.strip().partition(" ")
         if name not in _COMMANDS:
-            near = difflib.get_close_matches(name, _COMMANDS, n=1)
+            near = difflib.get_close_matches(name, _COMMANDS, n=1, cutoff=0.7)
             hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(_COMMANDS)}"
             raise DuctMagicError(f"%omniduct has no command {name!r}; {hint}")
         chosen = getattr(self, f"_{name}")
