@@ -29,14 +29,18 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def pages(browser: Any) -> Iterator[Pages]:
-    """Makes empty pages; an error in one of them fails the test."""
+    """Makes empty pages; an error of the panel's in one of them fails the test."""
     contexts, errors = [], []
+
+    def note(error: Any) -> None:
+        if "blob:" in (error.stack or ""):  # whence a widget's module comes; Jupyter has errors of its own
+            errors.append(f"{error}\n{error.stack}")
 
     def make(width: int = 1100, height: int = 800, **settings: Any) -> Any:
         context = browser.new_context(viewport={"width": width, "height": height}, **settings)
         contexts.append(context)
         page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("pageerror", note)
         return page
 
     yield make

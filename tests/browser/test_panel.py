@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from tests.browser.conftest import Pages
 from tests.browser.pages import Notebook
+from tests.browser.panels import Panel
 from tests.services.jupyter import Jupyter
 from tests.services.postgresql import PostgreSQL
 
@@ -37,28 +37,6 @@ c.DuctPanel.check_every = 1.0
 """
     with Jupyter("lab", config) as lab:
         yield lab
-
-
-class Panel:
-    """The panel that a cell shows."""
-
-    def __init__(self, notebook: Notebook, cell: int = 0) -> None:
-        self.notebook = notebook
-        self.node = notebook.output(cell).locator(".omniduct-panel")
-
-    def row(self, name: str) -> Any:
-        return self.node.locator(
-            ".omniduct-row", has=self.notebook.page.get_by_role("button", name=name, exact=True)
-        )
-
-    def state(self, name: str) -> str:
-        return str(self.row(name).locator(".omniduct-state").inner_text()).split(maxsplit=1)[1]
-
-    def awaits(self, name: str, state: str, seconds: float = 10) -> None:
-        self.notebook.wait(lambda: self.state(name) == state, f"{name} to be {state}", seconds)
-
-    def press(self, name: str) -> None:
-        self.node.get_by_role("button", name=name, exact=True).click()
 
 
 @pytest.fixture

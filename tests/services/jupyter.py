@@ -39,7 +39,7 @@ class Jupyter(Service):
         self.is_lab = app == "lab"
         self._module, self._class = self.APPS[app]
         self._config = config
-        self._settings = {**QUIET, **(settings or {})}
+        self._settings = {**(QUIET if self.is_lab else {}), **(settings or {})}
 
     def find_programs(self) -> None:
         __import__(self._module)
