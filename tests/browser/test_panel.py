@@ -12,6 +12,14 @@ from tests.browser.panels import Panel
 from tests.services.jupyter import Jupyter
 from tests.services.postgresql import PostgreSQL
 
+STATE = """
+import ipywidgets, json
+kernel = get_ipython().kernel
+print("PanelWidget", ipywidgets.Widget.get_manager_state())
+print(kernel.get_parent("shell"), kernel.get_parent("control"), vars(kernel))
+print(list(get_ipython().history_manager.get_range()), registry, pg, vars(pg))
+print([vars(each) for each in getattr(ipywidgets.Widget, "widgets", {}).values()])
+"""
 SLOW = "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b"
 
 
@@ -189,6 +197,27 @@ def test_the_saved_file_has_a_table_of_text_and_no_secret(panel: Panel, server: 
     shown = "".join(saved["cells"][0]["outputs"][0]["data"]["text/plain"])
     assert "pg, warehouse" in shown
     assert "postgresql" in shown
+
+
+def test_the_kernel_says_the_password_to_nobody(pages: Pages, lab: Jupyter, server: PostgreSQL) -> None:
+    page, received = pages(), []
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: received.append(frame)))
+    notebook = Notebook(page, lab, "%omniduct", STATE)
+    notebook.run(0)
+    panel = Panel(notebook)
+    panel.press("Connect pg")
+    panel.node.get_by_label("Password for pg").wait_for()
+    page.keyboard.type("wrong-" + server.password)
+    page.keyboard.press("Enter")
+    panel.node.get_by_label("Password for pg (the last one was refused)").wait_for()
+    page.keyboard.type(server.password)
+    page.keyboard.press("Enter")
+    panel.awaits("pg", "connected")
+    notebook.run(1)
+    assert "PanelWidget" in notebook.output(1).inner_text()
+    said = [each if isinstance(each, str) else each.decode(errors="replace") for each in received]
+    assert any("postgresql" in each for each in said)
+    assert not any(server.password in each for each in said)
 
 
 def test_the_filter_leaves_what_has_all_the_words(panel: Panel) -> None:
