@@ -22,6 +22,7 @@ CALLED_BY_IPYTHON = {"load_ipython_extension", "unload_ipython_extension"}
 
 LOADED_WHEN_USED = {
     "IPython",
+    "anywidget",
     "duckdb",
     "fsspec",
     "ipywidgets",
@@ -38,7 +39,7 @@ LOADED_WHEN_USED = {
 }
 
 IMPORTED_AT_MODULE_LEVEL = {*sys.stdlib_module_names, "omniduct", "traitlets"}
-ONLY_IN_THE_IPYTHON_ROOM = {"IPython", "ipykernel", "ipywidgets"}
+ONLY_IN_THE_IPYTHON_ROOM = {"IPython", "anywidget", "ipykernel", "ipywidgets"}
 ONLY_IN_THE_TESTING_ROOM = {"pytest"}  # its modules are tests, which nothing but a test imports
 
 # What a room shares with the others; every other file in it is a protocol's.

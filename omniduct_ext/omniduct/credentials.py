@@ -140,6 +140,8 @@ def resolve(
         The person has to be asked and there is nobody to ask.
     """
     if raw is True:
+        if (found := _remembered(field, asker)) is not None:
+            return found
         kind: Literal["text", "secret"] = "text" if field == "username" else "secret"
         refused = " (the last one was refused)" if getattr(asker, "_login_refused", False) else ""
         return cast(str, ask(Question(duct, field, f"{field.capitalize()} for {duct}{refused}", kind, asker)))
@@ -152,6 +154,15 @@ def resolve(
         return text
     tag, _, rest = text.partition(":")
     return _SOURCES[tag](rest.strip(), duct, field, username)
+
+
+def _remembered(field: str, asker: Any) -> str | None:
+    """The password that the person has saved before, unless the service has just refused it."""
+    if field != "password" or not hasattr(asker, "_login_refused") or asker._login_refused:
+        return None
+    from omniduct.core import remembered
+
+    return remembered.saved(asker)
 
 
 def _named(rest: str, tag: str, what: str, duct: str, field: str) -> str:

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable, Iterator, MutableMapping
 from typing import Any, cast
 
-from traitlets import Bool, List, TraitError, TraitType, Unicode
+from traitlets import Bool, Int, List, TraitError, TraitType, Unicode
 from traitlets.config import Config, Configurable
 from traitlets.config.loader import LazyConfigValue
 
@@ -126,6 +126,8 @@ class DuctRegistry(Configurable):
         True, help="Whether the extension puts the ducts into the user's namespace."
     ).tag(config=True)
 
+    revision = Int(read_only=True, help="Grows when a name is added or taken away: observe it to know.")
+
     def __init__(self, config: Any = None, *, parent: Any = None, **kwargs: Any) -> None:
         given = config if isinstance(config, Config) else None
         if given is not None:
@@ -208,6 +210,10 @@ class DuctRegistry(Configurable):
         for name in names:
             self._ducts[name] = duct
             self._origins[name] = origin
+        self._revise()
+
+    def _revise(self) -> None:
+        self.set_trait("revision", self.revision + 1)
 
     def _register_magics(self, name: str) -> None:
         duct = self._ducts[name]
@@ -278,6 +284,7 @@ class DuctRegistry(Configurable):
     def _forget(self, name: str) -> None:
         del self._ducts[name]
         self._origins.pop(name, None)
+        self._revise()
 
     def clear(self, keep: Iterable[str] = ()) -> None:
         """Disconnect and forget every duct but those to keep, before the remotes that they go through."""
@@ -291,6 +298,7 @@ class DuctRegistry(Configurable):
         self._ducts.clear()
         self._origins.clear()
         self.problems.clear()
+        self._revise()
         for name, duct in kept.items():
             self.register(duct, name)
 
@@ -322,6 +330,13 @@ class DuctRegistry(Configurable):
 
     def __repr__(self) -> str:
         return f"<DuctRegistry: {', '.join(self.names) or 'no ducts'}>"
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        from omniduct.ipython.panel.showing import shown
+
+        display(shown(self))  # type: ignore[no-untyped-call]
 
     def lookup(self, name: str, kind: Duct.Type | str | None = None) -> Duct:
         """The duct of a name.

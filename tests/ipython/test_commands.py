@@ -195,7 +195,7 @@ def test_new_may_give_two_names_and_replace(shell: Shell) -> None:
         ("%omniduct new x duckdb y", DuctMagicError, "'y' is one more"),
         ("%omniduct new db duckdb", DuctConfigError, "the name 'db' is taken"),
         ("%omniduct connet db", DuctMagicError, "%omniduct has no command 'connet'; did you mean 'connect'?"),
-        ("%omniduct dance", DuctMagicError, "it takes status, connect, disconnect, new, config"),
+        ("%omniduct dance", DuctMagicError, "it takes panel, status, connect, disconnect, new, config"),
         ("%omniduct status x", DuctMagicError, "%omniduct status: it takes no words, and 'x' is one more"),
         ("%omniduct connect name='x'", DuctMagicError, "%omniduct connect: there is no key `name`"),
     ],

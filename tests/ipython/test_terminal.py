@@ -48,7 +48,9 @@ def stopped(terminal: Terminal, code: str, times: int = 1) -> str:
 
 
 def test_the_profile_loads_the_extension_and_its_ducts(terminal: Terminal) -> None:
-    assert "<DuctRegistry: db, files>" in terminal.run("registry")
+    shown = terminal.run("registry")
+    assert "db     databases" in shown
+    assert "files  filesystems" in shown
     assert "one" in terminal.run("%db one")
 
 

@@ -16,7 +16,7 @@ from omniduct.databases.results import CURSOR_FORMATTERS, Formatter, formatter
 from omniduct.databases.session import explaining, streaming
 from omniduct.databases.session.background import Background
 from omniduct.databases.session.execution import Execution
-from omniduct.databases.session.progress import counted, note_changes
+from omniduct.databases.session.progress import Running, counted, note_changes
 from omniduct.databases.session.running import Session
 from omniduct.databases.session.streaming import Beside
 from omniduct.databases.statements import Statement
@@ -91,6 +91,7 @@ class DatabaseClient(TemplateMethods, TableMethods, DatabaseMagics, Execution):
         owner = str(kwargs.get("name") or type(self).__name__)
         self._templates = Templates(templates if isinstance(templates, Mapping) else None, owner)
         self._streams: weakref.WeakSet[Beside] = weakref.WeakSet()
+        self._calls: list[Running] = []
         self._session: Session | None = None
         super().__init__(**kwargs)
 

@@ -34,6 +34,33 @@ class TableMethods(Filling):
         """The tables in a namespace, by default the current one: a DataFrame."""
         return self._table_list(_own(self)._parse_prefix(namespace), **kwargs)
 
+    def namespace_list(self, *above: str) -> list[str]:
+        """The names one level below a namespace: of catalogs, or of schemas.
+
+        Parameters
+        ----------
+        *above : str
+            The names of the levels above, the highest first; without one, those of the highest level.
+
+        Raises
+        ------
+        DuctConfigError
+            Below that there are tables: `table_list` has them.
+
+        Examples
+        --------
+        >>> from omniduct import Duct
+        >>> db = Duct.for_protocol("duckdb")()
+        >>> db.namespace_list("memory")
+        ['main']
+        """
+        levels = _own(self).NAMESPACE_NAMES[:-1]
+        if len(above) >= len(levels):
+            raise DuctConfigError(
+                f"{_own(self).name}: below a {' and a '.join(levels)} there are tables: table_list has them"
+            )
+        return sorted(self._namespace_list(*above))
+
     def table_exists(self, table: str | ParsedNamespaces, renew: bool = True, **kwargs: Any) -> bool:
         """Whether there is a table or view of that name."""
         return bool(self._table_exists(self._table(table), **kwargs))
@@ -89,6 +116,13 @@ class TableMethods(Filling):
             f"{where and ' WHERE ' + where} ORDER BY table_schema, table_name",
             **kwargs,
         )
+
+    def _namespace_list(self, *above: str) -> list[str]:
+        levels = _own(self).NAMESPACE_NAMES
+        level = "schema_name" if levels[len(above)] == "schema" else "catalog_name"
+        where = f" WHERE catalog_name = {literal(above[0])}" if above else ""
+        found = self._ask(f"SELECT DISTINCT {level} FROM information_schema.schemata{where}", format="tuple")
+        return [str(name) for (name,) in found]
 
     def _table_exists(self, table: ParsedNamespaces, **kwargs: Any) -> bool:
         found = self._ask(

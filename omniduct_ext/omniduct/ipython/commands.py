@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable
-from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from omniduct import protocols
 from omniduct.core.cleanup import in_order
-from omniduct.core.endpoints import where
-from omniduct.core.lifecycle import CONNECTED
 from omniduct.credentials import holds_login, is_tagged
 from omniduct.duct import Duct
 from omniduct.errors import DuctConnectionError, DuctError, DuctMagicError
 from omniduct.ipython.lines import Declaration, parse
+from omniduct.ipython.panel.showing import shown
+from omniduct.ipython.panel.texts import table_of
 from omniduct.ipython.tables import Table
 from omniduct.utils.magics import Declared, MagicCall, MagicsProvider, Rest, line_magic
 
@@ -23,9 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OmniductCommands"]
 
-_WIDEST = 100  # characters of an error in the table; duct.status.last_error has all of it
-_COMMANDS = ("status", "connect", "disconnect", "new", "config")
-_SYMBOLS = {"disconnected": "○", "connecting": "◌", "connected": "●", "lost": "✗", "failed": "✗"}
+_COMMANDS = ("panel", "status", "connect", "disconnect", "new", "config")
 
 
 class OmniductCommands(MagicsProvider):
@@ -36,10 +33,12 @@ class OmniductCommands(MagicsProvider):
         self._publish = publish  # puts new names into the user's namespace
 
     @line_magic()
-    def _omniduct(self, call: MagicCall, command: Rest = "status") -> Any:
+    def _omniduct(self, call: MagicCall, command: Rest = "panel") -> Any:
         """Show the ducts and their state, connect and disconnect them, make new ones.
 
-        ``%omniduct`` or ``%omniduct status``
+        ``%omniduct``
+            The panel, where a page shows widgets; elsewhere the same as status.
+        ``%omniduct status``
             Every duct: name, kind, protocol, where it is, and its state; and what could not be loaded.
         ``%omniduct connect NAME ...``
             Connect ducts now, rather than when they are first used.
@@ -53,7 +52,7 @@ class OmniductCommands(MagicsProvider):
         """
         name, _, rest = command.strip().partition(" ")
         if name not in _COMMANDS:
-            near = difflib.get_close_matches(name, _COMMANDS, n=1)
+            near = difflib.get_close_matches(name, _COMMANDS, n=1, cutoff=0.7)
             hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(_COMMANDS)}"
             raise DuctMagicError(f"%omniduct has no command {name!r}; {hint}")
         chosen = getattr(self, f"_{name}")
@@ -68,26 +67,16 @@ class OmniductCommands(MagicsProvider):
             return [name for name in self._registry.names if name not in words]
         return protocols.known() if words[0] == "new" and len(words) == 2 else []
 
+    def _panel(self) -> Any:
+        """Show the panel."""
+        return shown(self._registry)
+
     def _status(self) -> Table:
         """Show every duct and its state, and what could not be loaded."""
-        notes = [*map(str, self._registry.problems), *protocols.duplicates()]
-        return self._table(list(self._registry), notes)
+        return table_of(self._registry)
 
     def _table(self, ducts: list[Duct], notes: Iterable[str] = ()) -> Table:
-        order = list(Duct.Type)
-        ducts = sorted(ducts, key=lambda d: (order.index(d.DUCT_TYPE), d.name))
-        rows = [
-            (
-                ", ".join(self._registry.names_of(duct)),
-                duct.DUCT_TYPE.value,
-                duct.protocol or "",
-                where(duct),
-                f"{_SYMBOLS[duct._life.state]} {duct._life.state}",
-                _since_or_why(duct),
-            )
-            for duct in ducts
-        ]
-        return Table(("name", "kind", "protocol", "where", "state", "since / why"), rows, notes)
+        return table_of(self._registry, ducts, notes)
 
     def _connect(self, *names: str) -> Table:
         """Connect ducts."""
@@ -151,14 +140,3 @@ class OmniductCommands(MagicsProvider):
 def _unbound(method: Any) -> Callable[..., Any]:
     function: Callable[..., Any] = method.__func__
     return function
-
-
-def _since_or_why(duct: Duct) -> str:
-    life = duct._life
-    if life.last_error or life.state != CONNECTED:
-        return shorten(life.last_error, _WIDEST)
-    return f"since {_clock(duct)}"
-
-
-def _clock(duct: Duct) -> str:
-    return duct._life.since.astimezone().strftime("%H:%M:%S")

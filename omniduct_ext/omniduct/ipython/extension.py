@@ -8,11 +8,14 @@ import warnings
 import weakref
 from typing import TYPE_CHECKING, Any, cast
 
+from IPython.display import display
+
 from omniduct.duct import Duct
 from omniduct.errors import DuctWarning
 from omniduct.ipython.commands import OmniductCommands
 from omniduct.ipython.completion import LineCompleter
 from omniduct.ipython.magics import HelpLines, register_declared, say, table
+from omniduct.ipython.panel.showing import DuctPanel, close_panel, shown
 from omniduct.ipython.progress import CellStarts
 from omniduct.registry import DuctRegistry
 
@@ -33,6 +36,8 @@ class Extension:
         self._told: set[str] = set()
         self.registry = DuctRegistry(parent=shell)
         self._shell.configurables.append(self.registry)
+        self._panel = DuctPanel(parent=shell)
+        self._shell.configurables.append(self._panel)
         self._completer = LineCompleter(shell)
         self._help = HelpLines(shell)
         self._cells = CellStarts(shell)
@@ -42,6 +47,8 @@ class Extension:
             self.close()
             raise
         self.registry.observe(self._reload, names=["ducts", "config_files"])
+        if self._panel.show_on_load:
+            display(shown(self.registry))  # type: ignore[no-untyped-call]
 
     def _fill(self) -> None:
         self.registry.load()
@@ -116,10 +123,12 @@ class Extension:
         self._completer.close()
         self._help.close()
         self._cells.close()
+        close_panel(self.registry)
         self._take_names()
         table(self._shell).take_back()
-        if self.registry in self._shell.configurables:
-            self._shell.configurables.remove(self.registry)
+        for configurable in (self.registry, self._panel):
+            if configurable in self._shell.configurables:
+                self._shell.configurables.remove(configurable)
         self.registry.clear()
 
 

@@ -117,6 +117,9 @@ class PrestoTables(LoadedTables):
         self._own.connect()
         return self._own.NAMESPACE_DEFAULTS_READ
 
+    def _namespace_list(self, *above: str) -> list[str]:
+        return self._schemas(*above) if above else self._catalogs()
+
     # Names
 
     def _names_of_tables(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -11,6 +12,7 @@ from omniduct.core import failures
 from omniduct.core.lifecycle import CONNECTED
 from omniduct.databases.hooks import DatabaseHooks
 from omniduct.databases.session import explaining
+from omniduct.databases.session.calls import Call, calls_of
 from omniduct.databases.session.progress import CURRENT, Running
 from omniduct.databases.session.running import Session, SessionReplaced, shielded, tell
 from omniduct.databases.session.transactions import Transactions
@@ -27,6 +29,9 @@ __all__ = ["Execution"]
 
 _Result = TypeVar("_Result")
 
+ASIDE: contextvars.ContextVar[Beside | None] = contextvars.ContextVar("omniduct_aside", default=None)
+"""Beside what statements run that would otherwise run on the session: for who looks on while it is busy."""
+
 _LOOK_UP = 2.0  # seconds that looking for near misses may take
 
 
@@ -36,11 +41,16 @@ class Execution(Transactions, DatabaseHooks, Duct):
     answer_timeout: float | None
     _session: Session | None
     _streams: weakref.WeakSet[Beside]
+    _calls: list[Running]
 
     def cancel(self) -> bool:
         """Cancel the statement that runs on the session, from any thread; whether one ran."""
         session = self._session
         return session is not None and session.cancel(self._canceller(session))
+
+    def under_way(self) -> list[Call]:
+        """The statements under way, on the session and beside it; each tells how far it is."""
+        return calls_of(cast("DatabaseClient", self))
 
     # Several statements, and one
 
@@ -48,6 +58,9 @@ class Execution(Transactions, DatabaseHooks, Duct):
         self, prepared: list[Statement], finish: Callable[[Any], _Result], options: dict[str, Any]
     ) -> _Result:
         """Run statements on the session, one after the other, and what to do with the last's cursor."""
+        aside = ASIDE.get()
+        if aside is not None and aside.client is self:
+            return aside.run(prepared, finish, options)
         with Running(self.name, prepared[-1].text).noted() as running:
             return self._on_session(lambda: self._run_all(prepared, finish, options), running)
 
@@ -180,6 +193,7 @@ class Execution(Transactions, DatabaseHooks, Duct):
 
     def _on_session(self, function: Callable[[], _Result], running: Running | None = None) -> _Result:
         running = running or Running(self.name)
+        self._calls.append(running)
         token = CURRENT.set(running)
         try:
             while True:
@@ -198,6 +212,7 @@ class Execution(Transactions, DatabaseHooks, Duct):
                     if session.given_up and session is self._session:
                         self._give_up_session(session, watch.fault)
         finally:
+            self._calls.remove(running)
             CURRENT.reset(token)
 
     def _canceller(self, session: Session) -> Callable[[], None]:

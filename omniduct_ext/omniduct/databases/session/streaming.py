@@ -106,6 +106,11 @@ class Beside:
     def _cancel(self) -> None:
         self.client._cancel(self.cursor)
 
+    def cancel(self) -> None:
+        """Cancel what runs, from any thread; if nothing does just now, end it."""
+        if not (self.client.cancel() if self._own is None else self._own.cancel(self._cancel)):
+            self.close()
+
     def close(self) -> None:
         """End the statement, and its connection if it has one of its own."""
         if not self.open:

@@ -101,6 +101,10 @@ class ReflectedTables(SQLAlchemyConnections):
         found = {(shown, self._denormal(name), kind) for kind, names in kinds.items() for name in names}
         return sorted(found, key=lambda each: each[1:])
 
+    def _namespace_list(self, *above: str) -> list[str]:
+        found = self._inspected(lambda inspector: inspector.get_schema_names())
+        return [self._denormal(name) for name in found]
+
     def _table_exists(self, table: ParsedNamespaces, **kwargs: Any) -> bool:
         self._check_options(kwargs)
         return bool(self._inspected(lambda inspector: self._has(inspector, table)))

@@ -1,0 +1,166 @@
+"""Questions that the panel asks: fields in the rows of the ducts that need the answers."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from omniduct.core import remembered
+from omniduct.credentials import Question, Withdrawn
+from omniduct.duct import Duct
+from omniduct.errors import Interrupted
+
+__all__ = ["Answer", "Fields"]
+
+_numbers = itertools.count(1)
+_connected: ContextVar[Duct | None] = ContextVar("omniduct_panel_connects", default=None)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the person said, and what is to become of it.
+
+    Attributes
+    ----------
+    question : Question
+        What was asked.
+    text : str or bool
+        The answer; a secret is in no repr.
+    keeps : bool
+        Whether it is kept for this session.
+    saves : bool
+        Whether it goes into the keyring, once the service has taken it.
+    """
+
+    question: Question
+    text: str | bool = field(repr=False)
+    keeps: bool = True
+    saves: bool = False
+
+
+class _Field:
+    """A question that waits for its answer."""
+
+    def __init__(self, question: Question) -> None:
+        self.key = str(next(_numbers))
+        self.question = question
+        self.wanted_by = _connected.get()
+        self.over = threading.Event()
+        self.answer: Answer | None = None
+        self.withdrawn = False
+        is_password = question.kind == "secret" and question.field == "password"
+        self.can_save = is_password and isinstance(question.asker, Duct) and remembered.can_save()
+
+    @property
+    def asker(self) -> Duct | None:
+        """The duct in whose row it stands."""
+        asker = self.question.asker
+        return asker if isinstance(asker, Duct) else self.wanted_by
+
+    def described(self) -> dict[str, Any]:
+        question = self.question
+        return {
+            "key": self.key,
+            "kind": question.kind,
+            "label": question.text,
+            "field": question.field,
+            "can_save": self.can_save,
+        }
+
+
+class Fields:
+    """Asks in the panel; a `omniduct.credentials.Prompter`.
+
+    Parameters
+    ----------
+    can_ask : callable
+        Whether a page shows the panel.
+    changed : callable
+        Told of the duct whose fields are others now; None for one that no row is of.
+    """
+
+    patient = True
+
+    def __init__(self, can_ask: Callable[[], bool], changed: Callable[[Duct | None], None]) -> None:
+        self.can_ask = can_ask
+        self._changed = changed
+        self._open: dict[str, _Field] = {}
+        self.answered: Callable[[Answer], None] = lambda answer: None
+        self.waiting: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext
+
+    def ask(self, question: Question) -> str | bool:
+        """Show a field, and wait for its answer.
+
+        Raises
+        ------
+        Withdrawn
+            Somebody who cannot wait asks the same now.
+        Interrupted
+            The person has cancelled it.
+        """
+        asked = _Field(question)
+        self._open[asked.key] = asked
+        self._tell(asked)
+        try:
+            with self.waiting():
+                asked.over.wait()
+        finally:
+            self._open.pop(asked.key, None)
+            self._tell(asked)
+        if asked.withdrawn:
+            raise Withdrawn
+        answer, asked.answer = asked.answer, None
+        if answer is None:
+            raise Interrupted(f"{question.duct}: was not told its {question.field}")
+        self.answered(answer)
+        return answer.text
+
+    def withdraw(self, question: Question) -> None:
+        """Close the field; `ask` raises `Withdrawn`."""
+        for asked in list(self._open.values()):
+            if asked.question is question:
+                asked.withdrawn = True
+                asked.over.set()
+
+    @contextlib.contextmanager
+    def for_connecting(self, duct: Duct) -> Iterator[None]:
+        """Within this, what is asked is for connecting a duct, whichever is asked about."""
+        token = _connected.set(duct)
+        try:
+            yield
+        finally:
+            _connected.reset(token)
+
+    # What the page says
+
+    def answer(self, key: str, text: str | bool, keeps: bool, saves: bool) -> None:
+        """Take an answer; one that comes too late is left."""
+        asked = self._open.get(key)
+        if asked is not None and not asked.over.is_set():
+            asked.answer = Answer(asked.question, text, keeps, saves)
+            asked.over.set()
+
+    def dismiss(self, key: str) -> None:
+        """Cancel a question."""
+        asked = self._open.get(key)
+        if asked is not None:
+            asked.over.set()
+
+    def dismiss_all(self, duct: Duct | None = None) -> None:
+        """Cancel all questions that are about a duct or for connecting it, or all there are."""
+        for asked in list(self._open.values()):
+            if duct is None or duct in (asked.asker, asked.wanted_by):
+                asked.over.set()
+
+    def of(self, duct: Duct) -> list[dict[str, Any]]:
+        """The open fields of a duct, for its row."""
+        return [asked.described() for asked in list(self._open.values()) if asked.asker is duct]
+
+    def _tell(self, asked: _Field) -> None:
+        self._changed(asked.asker)

@@ -1,0 +1,49 @@
+"""A real browser, and JupyterLab with ducts to real services."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from tests.services.processes import program
+
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+
+Pages = Callable[..., Any]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium, as Debian has it."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    path = program("chromium", "chromium-browser", "google-chrome", package="chromium")
+    with sync_api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def pages(browser: Any) -> Iterator[Pages]:
+    """Makes empty pages; an error of the panel's in one of them fails the test."""
+    contexts, errors = [], []
+
+    def note(error: Any) -> None:
+        if "blob:" in (error.stack or ""):  # whence a widget's module comes; Jupyter has errors of its own
+            errors.append(f"{error}\n{error.stack}")
+
+    def make(width: int = 1100, height: int = 800, **settings: Any) -> Any:
+        context = browser.new_context(viewport={"width": width, "height": height}, **settings)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", note)
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert errors == []

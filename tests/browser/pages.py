@@ -1,0 +1,132 @@
+"""Pages of Jupyter in a real browser: notebooks, cells and what they show."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from playwright.sync_api import Locator, Page
+from tests.services.jupyter import Jupyter
+
+__all__ = ["Notebook"]
+
+_numbers = itertools.count(1)
+
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+
+
+class Notebook:
+    """A notebook that is open in a page.
+
+    Parameters
+    ----------
+    page : playwright.sync_api.Page
+        An empty page.
+    jupyter : Jupyter
+        Where the notebook is made.
+    cells : str
+        What its cells hold; none has run.
+    """
+
+    def __init__(self, page: Page, jupyter: Jupyter, *cells: str) -> None:
+        self.page = page
+        jupyter.end_kernels()  # those of tests before
+        name = f"test{next(_numbers)}"
+        self.path = jupyter.notebooks / f"{name}.ipynb"
+        place = f"lab/workspaces/{name}/tree" if jupyter.is_lab else "notebooks"
+        self._url = f"{jupyter.url}/{place}/{name}.ipynb"
+        self.path.write_text(json.dumps(_document(cells)))
+        self.open()
+
+    def open(self) -> None:
+        """Open it, and wait until its kernel is ready."""
+        self.page.goto(self._url)
+        self.page.wait_for_function(
+            """() => {
+                const name = document.querySelector('.jp-KernelName, .jp-Toolbar-kernelName');
+                const state = document.querySelector('.jp-Notebook-ExecutionIndicator');
+                return name && /Python/.test(name.textContent) && state && state.dataset.status === 'idle';
+            }""",
+            timeout=60_000,
+        )
+
+    def cell(self, index: int) -> Locator:
+        """A cell, counted from 0."""
+        return self.page.locator(f".jp-Notebook .jp-Cell[data-windowed-list-index='{index}']")
+
+    def output(self, index: int) -> Locator:
+        """What a cell has shown."""
+        return self.cell(index).locator(".jp-OutputArea")
+
+    def start(self, index: int) -> None:
+        """Run a cell, and do not wait for its end."""
+        self.page.evaluate(
+            """async (index) => {
+                const app = window.jupyterapp;
+                const panel = app.shell.currentWidget;
+                panel.content.activeCellIndex = index;
+                app.commands.execute('notebook:run-cell');
+            }""",
+            index,
+        )
+
+    def run(self, index: int, seconds: float = 30) -> None:
+        """Run a cell to its end."""
+        before = self.prompt(index)
+        self.start(index)
+        self.wait(
+            lambda: self.prompt(index) not in (before, "[*]:", "[ ]:", ""), f"cell {index} to end", seconds
+        )
+
+    def prompt(self, index: int) -> str:
+        """What stands before a cell, as ``[1]:``."""
+        return (self.cell(index).locator(".jp-InputPrompt").first.text_content() or "").strip()
+
+    def add(self, source: str) -> int:
+        """Add a cell at the end; its index."""
+        return int(
+            self.page.evaluate(
+                """(source) => {
+                    const { model } = window.jupyterapp.shell.currentWidget.content;
+                    model.sharedModel.addCell({ cell_type: 'code', source });
+                    return model.cells.length - 1;
+                }""",
+                source,
+            )
+        )
+
+    def save(self) -> dict[str, Any]:
+        """Save it; what is in the file then."""
+        before = self.path.stat().st_mtime_ns
+        self.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+        self.wait(lambda: self.path.stat().st_mtime_ns != before, "the file")
+        return dict(json.loads(self.path.read_text()))
+
+    def wait(self, done: Callable[[], object], what: str, seconds: float = 10) -> None:
+        """Wait for something, while the page goes on."""
+        deadline = time.monotonic() + seconds
+        while not done():
+            assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
+            self.page.wait_for_timeout(50)
+
+
+def _document(cells: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "nbformat": 4,
+        "nbformat_minor": 5,
+        "metadata": {"kernelspec": KERNEL},
+        "cells": [
+            {
+                "cell_type": "code",
+                "id": f"cell{number}",
+                "source": source,
+                "metadata": {},
+                "outputs": [],
+                "execution_count": None,
+            }
+            for number, source in enumerate(cells)
+        ],
+    }

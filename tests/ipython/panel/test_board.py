@@ -1,0 +1,135 @@
+"""What the panel knows of the ducts, without a page."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.services.tcp import Service, TcpDuct, until
+
+from omniduct.ipython.panel.board import Board
+from omniduct.registry import DuctRegistry
+
+
+class Told:
+    """What a board has told."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, dict[str, Any]] = {}
+        self.count = 0
+        self.order: list[str] | None = None
+
+    def __call__(self, rows: list[dict[str, Any]], order: list[str] | None) -> None:
+        self.count += len(rows)
+        self.rows |= {row["names"][0]: row for row in rows}
+        self.order = order if order is not None else self.order
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    with Service() as service:
+        yield service
+
+
+@pytest.fixture
+def registry(service: Service) -> Iterator[DuctRegistry]:
+    registry = DuctRegistry()
+    for name in ("a", "b"):
+        registry.register(TcpDuct(name=name, host=service.host, port=service.port))
+    yield registry
+    registry.clear()
+
+
+@pytest.fixture
+def board(registry: DuctRegistry, told: Told) -> Iterator[Board]:
+    board = Board(registry, lambda duct: {"more": duct.name}, told)
+    yield board
+    board.close()
+
+
+def test_it_begins_with_all_rows_and_tells_nothing(board: Board, told: Told) -> None:
+    assert [(row["names"], row["state"], row["more"]) for row in board.rows()] == [
+        (["a"], "disconnected", "a"),
+        (["b"], "disconnected", "b"),
+    ]
+    time.sleep(0.2)
+    assert told.count == 0
+
+
+def test_a_change_is_told_of_its_row_alone(board: Board, told: Told, registry: DuctRegistry) -> None:
+    registry["a"].connect()
+    until(lambda: told.rows.get("a", {}).get("state") == "connected")
+    assert set(told.rows) == {"a"}
+    assert told.order is None
+
+
+def test_a_new_duct_and_one_that_goes_are_told_with_the_order(
+    board: Board, told: Told, registry: DuctRegistry, service: Service
+) -> None:
+    registry.register(TcpDuct(name="c", host=service.host, port=service.port))
+    until(lambda: told.order is not None and len(told.order) == 3)
+    assert told.rows["c"]["state"] == "disconnected"
+    registry.clear(keep=["a"])
+    until(lambda: told.order is not None and len(told.order) == 1)
+    assert [row["names"] for row in board.rows()] == [["a"]]
+
+
+def test_a_connection_that_is_lost_is_found_while_somebody_looks(
+    board: Board, told: Told, registry: DuctRegistry, service: Service
+) -> None:
+    board.check_every = 0.2
+    registry["a"].connect()
+    board.see(True)
+    until(lambda: told.rows.get("a", {}).get("state") == "connected")
+    service.stop()
+    until(lambda: told.rows["a"]["state"] == "lost")
+    assert told.rows["a"]["error"]
+
+
+def test_nothing_is_checked_when_nobody_looks(
+    board: Board, registry: DuctRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board.check_every = 0.05
+    duct = registry["a"].connect()
+    checks = []
+    monkeypatch.setattr(duct, "is_connected", lambda: checks.append(1))
+    time.sleep(0.3)
+    assert checks == []
+    board.see(True)
+    until(lambda: len(checks) > 1)
+    board.see(False)
+    time.sleep(0.2)
+    seen = len(checks)
+    time.sleep(0.3)
+    assert len(checks) == seen
+
+
+def test_a_duct_that_was_never_connected_is_not_checked(
+    board: Board, registry: DuctRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board.check_every = 0.05
+    monkeypatch.setattr(registry["b"], "is_connected", lambda: pytest.fail("it was asked"))
+    board.see(True)
+    time.sleep(0.3)
+
+
+def test_one_that_is_closed_leaves_nothing_behind(registry: DuctRegistry, told: Told) -> None:
+    board = Board(registry, lambda duct: {}, told)
+    board.close()
+    gone = weakref.ref(board)
+    del board
+    until(lambda: gc.collect() >= 0 and gone() is None)
+    until(lambda: "omniduct panel" not in {thread.name for thread in threading.enumerate()})
+    registry["a"].connect()
+    time.sleep(0.2)
+    assert told.count == 0
