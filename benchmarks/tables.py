@@ -123,9 +123,11 @@ def _wanted(goals: Sequence[Goal], layout: Layout) -> str:
 def _short(figure: float) -> str:
     """A figure in three places or so.
 
-    >>> [_short(figure) for figure in (1435.2, 82.75, 1.234, 0.0912)]
-    ['1,435', '82.8', '1.23', '0.091']
+    >>> [_short(figure) for figure in (1435.2, 82.75, 1.234, 0.0912, 0.000312)]
+    ['1,435', '82.8', '1.23', '0.091', '0.00031']
     """
+    if 0 < figure < 0.01:
+        return f"{figure:.2g}"
     digits = 0 if figure >= 100 else 1 if figure >= 10 else 2 if figure >= 1 else 3
     return f"{figure:,.{digits}f}"
 
