@@ -66,6 +66,26 @@ def test_the_panel_is_a_table(terminal: Terminal) -> None:
     assert "db     databases    duckdb    :memory:  ●" in printed
 
 
+@pytest.mark.parametrize(
+    ("variables", "has_colours"),
+    [
+        ({"TERM": "xterm", "NO_COLOR": ""}, True),
+        ({"TERM": "dumb", "NO_COLOR": ""}, False),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, False),
+    ],
+)
+def test_the_table_has_colours_where_the_terminal_has_them(
+    terminal: Terminal, variables: dict[str, str], has_colours: bool
+) -> None:
+    terminal.run("from IPython.lib.pretty import pretty; import os; _ = db.connect()")
+    terminal.run("t = %omniduct status")
+    # in one cell, as the prompt heeds them as well
+    terminal.run(
+        f"shown = os.environ.update({variables!r}) or pretty(t); os.environ.update(TERM='dumb', NO_COLOR='')"
+    )
+    assert f"Out[{terminal.inputs}]: {has_colours}" in terminal.run("'\\x1b[32m● connected' in shown")
+
+
 def test_help_is_printed(terminal: Terminal) -> None:
     assert "%db.head table [n=10]" in terminal.run("%db.head?")
     assert "%%db [variable] show=None" in terminal.run("%%db?")

@@ -39,7 +39,7 @@ class Terminal:
             timeout=PATIENCE,
             dimensions=(50, 250),
         )
-        self._inputs = 0
+        self.inputs = 0
 
     def __enter__(self) -> Terminal:
         self.answer()
@@ -61,8 +61,8 @@ class Terminal:
 
     def answer(self) -> str:
         """Wait for the next prompt, and what was printed before it."""
-        self._inputs += 1
-        self._child.expect(rf"In \[{self._inputs}\]: ")
+        self.inputs += 1
+        self._child.expect(rf"In \[{self.inputs}\]: ")
         return plain(self._child.before)
 
     def see(self, text: str) -> None:

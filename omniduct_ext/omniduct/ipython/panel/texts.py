@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["as_html", "as_text", "table_of"]
 
 _HEADING = ("name", "kind", "protocol", "where", "state", "since / why")
+_COLOURS = {"connected": "32", "connecting": "33", "lost": "31", "failed": "31"}  # green, yellow, red
 _WIDEST = 100  # characters of an error in the table; duct.status.last_error has all of it
 
 
@@ -37,7 +38,8 @@ def table_of(registry: DuctRegistry, ducts: Iterable[Duct] | None = None, notes:
         )
         for row in rows
     ]
-    return Table(_HEADING, cells, notes)
+    colours = {f"{SYMBOLS[state]} {state}": colour for state, colour in _COLOURS.items()}
+    return Table(_HEADING, cells, notes, colours=colours)
 
 
 def as_text(registry: DuctRegistry) -> str:
