@@ -351,7 +351,7 @@ def test_cancel_ends_what_another_thread_waits_for(filed: SQLiteClient) -> None:
     assert threading.active_count() < 10
 
 
-def test_looking_for_near_misses_takes_two_seconds_at_most(
+def test_looking_for_near_misses_takes_seconds_at_most(
     db: SQLiteClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def names() -> list[str]:
@@ -361,7 +361,7 @@ def test_looking_for_near_misses_takes_two_seconds_at_most(
     began = time.monotonic()
     with pytest.raises(DuctStatementError, match="flihgts") as failed:
         db.query("SELECT * FROM flihgts")
-    assert 1.5 < time.monotonic() - began < 10
+    assert 4 < time.monotonic() - began < 20
     assert str(failed.value).startswith("db: no such table: flihgts")
     assert db.query("SELECT 1", format="tuple") == [(1,)]
 

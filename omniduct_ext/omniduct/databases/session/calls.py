@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
-from omniduct.databases.session.progress import Progress, Running
+from omniduct.databases.session.progress import Progress, Running, duration
 from omniduct.databases.session.watching import asked
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ class Call:
     def elapsed(self) -> float:
         """Seconds since it was called."""
         return self._running.elapsed
+
+    def __repr__(self) -> str:
+        return f"<Call, {duration(self.elapsed)}: {shorten(self.statement, 60)}>"
 
     def cancel(self) -> None:
         """Cancel it."""

@@ -32,7 +32,7 @@ _Result = TypeVar("_Result")
 ASIDE: contextvars.ContextVar[Beside | None] = contextvars.ContextVar("omniduct_aside", default=None)
 """Beside what statements run that would otherwise run on the session: for who looks on while it is busy."""
 
-_LOOK_UP = 2.0  # seconds that looking for near misses may take
+_LOOK_UP = 5.0  # seconds that looking for near misses may take
 
 
 class Execution(Transactions, DatabaseHooks, Duct):

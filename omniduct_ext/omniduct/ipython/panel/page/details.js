@@ -43,7 +43,10 @@ class Details {
     const place = path.length ? item && item.inside : this.tree;
     if (!place) return;
     if (error) place.replaceChildren(note(error, () => this.load(path, place)));
-    else if (columns) place.replaceChildren(tableOf(columns, preview));
+    else if (columns) {
+      place.replaceChildren(tableOf(columns, preview));
+      place.scrollIntoView({ block: "nearest" });
+    }
     else place.replaceChildren(...children.map((child) => this.item([...path, child.name], child)));
     if (!error && !columns && !children.length) place.replaceChildren(note("nothing"));
     if (!path.length) this.setFirst();

@@ -29,6 +29,7 @@ class PanelView {
     this.count = element("span", { className: "omniduct-count", role: "status" });
     this.said = element("span", { className: "omniduct-hidden", role: "status" });
     this.busy = element("p", { className: "omniduct-busy", role: "status" });
+    this.left = element("p", { className: "omniduct-busy", role: "status" });
     const all = this.button("Connect all", () => this.sendAll("connect"));
     const none = this.button("Disconnect all", () => this.sendAll("disconnect"));
     this.table = element("table", { className: "omniduct-table" },
@@ -41,11 +42,20 @@ class PanelView {
     this.panel = element("section", { className: "omniduct-panel", "aria-label": "omniduct" },
       element("div", { className: "omniduct-tools" },
         element("label", { for: filterId, className: "omniduct-hidden" }, "Filter ducts"), this.filter, this.count, all, none),
-      this.busy, this.table, this.problems, this.said);
+      this.busy, this.left, this.table, this.problems, this.said);
     this.el.append(this.panel);
-    // else the notebook takes keys for its own shortcuts
+    // else the notebook takes keys for its own shortcuts, as Enter; those with Control, as for saving, stay its own
     this.el.dataset.lmSuppressShortcuts = "true";
-    this.el.addEventListener("keydown", (event) => event.stopPropagation());
+    this.el.addEventListener("keydown", (event) => {
+      event.stopPropagation();
+      if (event.ctrlKey || event.metaKey) this.hand(event);
+    });
+  }
+
+  /** Hand a key on to the page around. */
+  hand(event) {
+    const copy = new KeyboardEvent(event.type, event);
+    if (!this.el.parentElement.dispatchEvent(copy)) event.preventDefault();
   }
 
   button(text, act) {
@@ -54,11 +64,14 @@ class PanelView {
     return made;
   }
 
-  /** To all that the filter shows and that it means anything to. */
+  /** To all that the filter shows and that it means anything to; who is at a statement is left. */
   sendAll(type) {
     const wanted = [...this.rows.values()].filter(({ row, line }) =>
       !line.hidden && !row.doing && (row.state === "connected") === (type === "disconnect"));
-    this.send({ type, keys: wanted.map((each) => each.key) });
+    const busy = type === "disconnect" ? wanted.filter(({ row }) => row.running) : [];
+    this.send({ type, keys: wanted.filter((each) => !busy.includes(each)).map((each) => each.key) });
+    if (busy.length) setText(this.left, `Left connected, as statements are under way: ${busy.map(({ row }) => row.names[0]).join(", ")}`);
+    else setText(this.left, "");
   }
 
   // What the kernel says

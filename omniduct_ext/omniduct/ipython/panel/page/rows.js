@@ -28,7 +28,8 @@ class DuctRow {
       element("td", { className: "omniduct-actions" }, this.action));
     this.forms = new Map();
     this.calls = new Map();
-    this.asked = element("td", { colSpan: columns.length + 2 });
+    this.fault = element("p", { className: "omniduct-fault" });
+    this.asked = element("td", { colSpan: columns.length + 2 }, this.fault);
     this.below = element("tr", { className: "omniduct-below", hidden: true }, this.asked);
     this.update(row);
   }
@@ -44,7 +45,8 @@ class DuctRow {
     setText(this.cells.where, row.where);
     setText(this.symbol, SYMBOLS[row.state] ?? "");
     setText(this.word, state);
-    setText(this.why, row.error || (row.state === "connected" ? `since ${row.since}` : ""));
+    setText(this.why, row.state === "connected" || row.error ? `since ${row.since}` : "");
+    setText(this.fault, row.error.startsWith(`${name}: `) ? row.error.slice(name.length + 2) : row.error);
     setAttribute(this.line, "data-state", row.state);
     setAttribute(this.line, "data-doing", row.doing || null);
     this.updateAction();
@@ -72,7 +74,8 @@ class DuctRow {
   verb() {
     if (this.row.doing === "connecting" || this.row.state === "connecting") return "Cancel";
     if (this.row.doing === "cancelling") return "Cancel";
-    return this.row.state === "connected" ? "Disconnect" : "Connect";
+    if (this.row.state !== "connected") return "Connect";
+    return this.row.running ? "Cancel and disconnect" : "Disconnect";
   }
 
   act() {
@@ -153,7 +156,7 @@ class DuctRow {
 
   showBelow() {
     const isOpen = this.details !== null && !this.details.node.hidden;
-    setHidden(this.below, this.line.hidden || !(isOpen || this.forms.size || this.calls.size));
+    setHidden(this.below, this.line.hidden || !(isOpen || this.row.error || this.forms.size || this.calls.size));
   }
 }
 
