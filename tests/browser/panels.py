@@ -27,5 +27,12 @@ class Panel:
     def awaits(self, name: str, state: str, seconds: float = 10) -> None:
         self.notebook.wait(lambda: self.state(name) == state, f"{name} to be {state}", seconds)
 
+    def answer(self, name: str, password: str) -> None:
+        """Connect a duct, and type the password that it asks for."""
+        self.press(f"Connect {name}")
+        self.node.get_by_label(f"Password for {name}").wait_for()
+        self.notebook.page.keyboard.type(password)
+        self.notebook.page.keyboard.press("Enter")
+
     def press(self, name: str) -> None:
         self.node.get_by_role("button", name=name, exact=True).click()

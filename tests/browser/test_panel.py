@@ -127,7 +127,8 @@ def test_escape_cancels_a_question(panel: Panel) -> None:
 
 def test_a_statement_is_cancelled_while_its_cell_runs(panel: Panel, server: PostgreSQL) -> None:
     notebook = panel.notebook
-    notebook.run(notebook.add(f"pg.password = {server.password!r}"))
+    panel.answer("pg", server.password)
+    panel.awaits("pg", "connected")
     cell = notebook.add(f"pg.query({SLOW!r})")
     notebook.start(cell)
     stop = panel.node.get_by_role("button", name="Cancel the statement")
@@ -186,10 +187,7 @@ def test_two_views_of_it_agree_and_a_reloaded_page_has_it(panel: Panel) -> None:
 
 
 def test_the_saved_file_has_a_table_of_text_and_no_secret(panel: Panel, server: PostgreSQL) -> None:
-    panel.press("Connect pg")
-    panel.node.get_by_label("Password for pg").wait_for()
-    panel.notebook.page.keyboard.type(server.password)
-    panel.notebook.page.keyboard.press("Enter")
+    panel.answer("pg", server.password)
     panel.awaits("pg", "connected")
     saved = panel.notebook.save()
     assert server.password not in json.dumps(saved)
