@@ -12,6 +12,7 @@ is not (a cell that cannot go on without the answer).
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import shlex
@@ -140,11 +141,11 @@ def resolve(
         The person has to be asked and there is nobody to ask.
     """
     if raw is True:
-        if (found := _remembered(field, asker)) is not None:
-            return found
         kind: Literal["text", "secret"] = "text" if field == "username" else "secret"
         refused = " (the last one was refused)" if getattr(asker, "_login_refused", False) else ""
-        return cast(str, ask(Question(duct, field, f"{field.capitalize()} for {duct}{refused}", kind, asker)))
+        text = f"{field.capitalize()} for {duct}{refused}"
+        known = functools.partial(_remembered, field, asker)
+        return cast(str, ask(Question(duct, field, text, kind, asker, known)))
     if raw is None or raw is False:
         return None
     text = raw.reveal() if isinstance(raw, Secret) else str(raw)
@@ -248,6 +249,8 @@ class Question:
     text: str
     kind: Literal["text", "secret", "confirm"]
     asker: object = None
+    known: Callable[[], str | None] | None = None
+    """Looked up before the person is asked, by the one who would ask."""
 
     @property
     def key(self) -> tuple[int, str, str]:
@@ -380,8 +383,7 @@ def _own_or_join(question: Question) -> tuple[_Asked, Prompter | None]:
     with _asked_lock:
         asked = _asked.get(question.key)
         if asked is None:
-            if prompter is None:
-                raise _nobody(question)
+            prompter = prompter or _Nobody()
             asked = _asked[question.key] = _Asked(question, prompter)
             return asked, prompter
         if prompter is None or prompter.patient or not asked.owner.patient:
@@ -392,8 +394,10 @@ def _own_or_join(question: Question) -> tuple[_Asked, Prompter | None]:
 
 
 def _put(asked: _Asked, prompter: Prompter) -> None:
+    known = asked.question.known
     try:
-        answer = prompter.ask(asked.question)
+        found = None if known is None else known()
+        answer = prompter.ask(asked.question) if found is None else found
     except Withdrawn:
         raise
     except KeyboardInterrupt:
@@ -412,6 +416,21 @@ def _close(asked: _Asked, answer: str | bool | None) -> None:
         if not asked.over.is_set():  # by one who took the question over
             asked.answer = answer
             asked.over.set()
+
+
+class _Nobody:
+    """Who asks where nobody can be asked."""
+
+    patient = False
+
+    def can_ask(self) -> bool:
+        return False
+
+    def ask(self, question: Question) -> str | bool:
+        raise _nobody(question)
+
+    def withdraw(self, question: Question) -> None:
+        """Never called."""
 
 
 def _nobody(question: Question) -> DuctPromptUnavailable:

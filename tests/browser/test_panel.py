@@ -103,7 +103,7 @@ def test_a_cell_takes_the_question_of_a_row_to_its_own_prompt(panel: Panel, serv
     panel.notebook.start(cell)
     prompt = panel.notebook.cell(cell).locator(".jp-Stdin-input")
     prompt.wait_for()
-    assert panel.node.locator("form").count() == 0
+    panel.notebook.wait(lambda: panel.node.locator("form").count() == 0, "the field to close")
     prompt.fill(server.password)
     prompt.press("Enter")
     panel.notebook.wait(lambda: "[(42,)]" in panel.notebook.output(cell).inner_text(), "the result")

@@ -169,6 +169,16 @@ class ResultsContract(Area):
         assert list(stream) == []
         assert self.rows(duct, self.select("1")) == [(1,)]
 
+    @of("under_way")
+    def test_an_open_stream_is_under_way_until_it_is_closed(self, duct: DatabaseClient) -> None:
+        text = self.facts.some_rows(20_000)
+        with duct.stream(text) as stream:
+            next(stream)
+            (call,) = duct.under_way()
+            assert call.statement == text
+            assert call.progress().fraction is None or 0 <= call.progress().fraction <= 1
+        assert duct.under_way() == []
+
     @of("stream")
     def test_statements_run_while_a_stream_is_read(self, duct: DatabaseClient) -> None:
         stream = duct.stream(self.facts.some_rows(5000))

@@ -32,6 +32,19 @@ class TablesContract(Area):
 
     # The catalog
 
+    @of("namespace_list")
+    def test_namespaces_are_listed_level_by_level(self, duct: DatabaseClient) -> None:
+        path: list[str] = []
+        for level in duct.NAMESPACE_NAMES[:-1]:
+            names = duct.namespace_list(*path)
+            assert names == sorted(names)
+            here = duct.NAMESPACE_DEFAULTS_READ.get(level)
+            assert here is None or here in names
+            assert names
+            path.append(here or names[0])
+        with pytest.raises(DuctConfigError, match="there are tables: table_list has them"):
+            duct.namespace_list(*path)
+
     @of("table_list")
     def test_tables_are_listed(self, duct: DatabaseClient, table: str, other: str) -> None:
         assert table not in duct.table_list()["table_name"].tolist()

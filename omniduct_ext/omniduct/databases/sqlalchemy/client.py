@@ -80,8 +80,19 @@ class SQLAlchemyClient(LoadedTables):
                 dialect.do_execute_no_params(raw, statement)
             if link.autocommits or link.begun or (link.beside and _only_reads(statement)):
                 return raw
-            kept = BufferedCursor(raw)  # a commit may close the driver's
+            kept = self._buffered(raw)  # a commit may close the driver's
             link.commit()
+        return kept
+
+    def _buffered(self, cursor: Any) -> BufferedCursor:
+        """A cursor with all of its rows.
+
+        Firebird's driver frees a statement when its cursor goes, in whichever thread that is; the server does
+        not survive that beside another statement. So it goes here.
+        """
+        kept = BufferedCursor(cursor)
+        if self._dialect == "firebird":
+            cursor.close()
         return kept
 
     def _cursor(self, link: Link, statement: str) -> Any:
@@ -128,7 +139,7 @@ class SQLAlchemyClient(LoadedTables):
     def _hand_out(self, cursor: Any) -> Any:
         if self.driver in self.BUFFERED or isinstance(cursor, BufferedCursor):
             return cursor
-        return BufferedCursor(cursor)
+        return self._buffered(cursor)
 
     def _cancel(self, cursor: Any) -> None:
         link = cursor if isinstance(cursor, Link) else self._link
