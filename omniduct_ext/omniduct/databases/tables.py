@@ -121,8 +121,12 @@ class TableMethods(Filling):
         levels = _own(self).NAMESPACE_NAMES
         level = "schema_name" if levels[len(above)] == "schema" else "catalog_name"
         where = f" WHERE catalog_name = {literal(above[0])}" if above else ""
-        found = self._ask(f"SELECT DISTINCT {level} FROM information_schema.schemata{where}", format="tuple")
-        return [str(name) for (name,) in found]
+        try:
+            statement = f"SELECT DISTINCT {level} FROM information_schema.schemata{where}"
+            return [str(name) for (name,) in self._ask(statement, format="tuple")]
+        except DuctStatementError:  # it has none of that; then those of the tables that it lists
+            tables = self._table_list(_own(self)._parse_prefix(None))
+            return [str(name) for name in set(tables.get("table_schema", ())) if name is not None]
 
     def _table_exists(self, table: ParsedNamespaces, **kwargs: Any) -> bool:
         found = self._ask(

@@ -33,14 +33,17 @@ class TablesContract(Area):
     # The catalog
 
     @of("namespace_list")
-    def test_namespaces_are_listed_level_by_level(self, duct: DatabaseClient) -> None:
+    def test_namespaces_are_listed_level_by_level(self, duct: DatabaseClient, table: str) -> None:
+        duct.execute(f"CREATE TABLE {table} (a {self.facts.integer})")
         path: list[str] = []
         for level in duct.NAMESPACE_NAMES[:-1]:
             names = duct.namespace_list(*path)
             assert names == sorted(names)
             here = duct.NAMESPACE_DEFAULTS_READ.get(level)
             assert here is None or here in names
-            assert names
+            if not names:  # of one whose lists of tables have no schemas
+                assert "table_schema" not in duct.table_list()
+                return
             path.append(here or names[0])
         with pytest.raises(DuctConfigError, match="there are tables: table_list has them"):
             duct.namespace_list(*path)
