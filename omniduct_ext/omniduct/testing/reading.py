@@ -172,7 +172,8 @@ class ResultsContract(Area):
     @of("under_way")
     def test_an_open_stream_is_under_way_until_it_is_closed(self, duct: DatabaseClient) -> None:
         text = self.facts.some_rows(20_000).strip()
-        with duct.stream(text) as stream:
+        stream: Any = duct.stream(text)
+        with stream:
             next(stream)
             (call,) = duct.under_way()
             assert call.statement == text
