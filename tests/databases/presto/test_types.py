@@ -153,11 +153,9 @@ def test_objects_of_a_type_that_is_not_known_are_text(ducts: dict[str, PrestoCli
 
 
 def test_a_value_of_many_megabytes_is_read(ducts: dict[str, PrestoClient]) -> None:
-    for duct in ducts.values():
-        found = duct.query(
-            "SELECT rpad('x', 17000000, 'x') AS v UNION ALL SELECT 'b' ORDER BY v", format="arrow"
-        )
-        assert [len(text.as_py()) for text in found["v"]] == [1, 17_000_000]
+    text = "SELECT rpad('x', 17000000, 'x') AS v UNION ALL SELECT 'b' ORDER BY v"
+    found = ducts[TRINO].query(text, format="arrow")  # Presto takes ten seconds to make it
+    assert [len(text.as_py()) for text in found["v"]] == [1, 17_000_000]
 
 
 def test_a_sketch_is_bytes(ducts: dict[str, PrestoClient]) -> None:
