@@ -284,7 +284,7 @@ def _opened_whole(path: str) -> Iterator[IO[bytes]]:
             shutil.copymode(path, part)
         os.replace(part, path)
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
+        with shielded(), contextlib.suppress(FileNotFoundError):
             os.remove(part)
         raise
 
