@@ -55,7 +55,9 @@ def notebook(pages: Pages, lab: Jupyter) -> Notebook:
 @pytest.fixture
 def panel(notebook: Notebook) -> Panel:
     notebook.run(0)
-    return Panel(notebook)
+    panel = Panel(notebook)
+    panel.node.wait_for()
+    return panel
 
 
 def test_every_duct_has_a_row_and_what_is_amiss_is_said(panel: Panel) -> None:

@@ -67,7 +67,7 @@ def test_a_stream_becomes_a_file(notebook: nbformat.NotebookNode) -> None:
 
     file = Path(notebook.metadata["folder"]) / "customers.parquet"
     assert pq.read_metadata(file).num_rows == 150_000
-    assert re.search(r"BUILDING +30142", outputs(notebook, "FROM 'customers.parquet'"))
+    assert re.search(r"BUILDING +30142", outputs(notebook, 'read_parquet("customers.parquet"'))
 
 
 def test_a_frame_becomes_a_table_and_nothing_is_left(
