@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import urllib.request
-from pathlib import Path
 from typing import ClassVar
 
+from tests.services.kernels import SOURCE
 from tests.services.processes import Service
 
 QUIET = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
@@ -57,13 +56,12 @@ class Jupyter(Service):
 
     def environment(self) -> dict[str, str]:
         home = self.home
-        paths = [str(Path(__file__).resolve().parents[2] / "omniduct_ext")]
         return {
             "JUPYTER_CONFIG_DIR": str(home / "config"),
             "JUPYTER_DATA_DIR": str(home / "data"),
             "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
             "IPYTHONDIR": str(home / "ipython"),
-            "PYTHONPATH": os.pathsep.join(paths),
+            "PYTHONPATH": str(SOURCE),
             "LC_ALL": "C.UTF-8",
         }
 

@@ -382,13 +382,13 @@ def _bind_values(binding: Binding, taken: dict[str, int]) -> list[BindValue]:
     stem = re.sub(r"\W+", "_", binding.name).strip("_") or "value"
     values = _several(binding)
     if values is None:
-        return [BindValue(_free(stem, taken), _plain(binding.value))]
+        return [BindValue(_free(stem, taken), plain(binding.value))]
     if not values:
         raise DuctTemplateError(
             f"{binding.name!r} cannot be bound: it is empty, and `in ()` is no SQL. "
             f"Leave the condition out, as in {{% if {binding.name} %}} ... {{% endif %}}"
         )
-    return [BindValue(_free(f"{stem}_{n}", taken), _plain(value)) for n, value in enumerate(values, 1)]
+    return [BindValue(_free(f"{stem}_{n}", taken), plain(value)) for n, value in enumerate(values, 1)]
 
 
 def _free(name: str, taken: dict[str, int]) -> str:
@@ -421,7 +421,7 @@ def _several(binding: Binding) -> list[object] | None:
     return list(value) if dimensions else None
 
 
-def _plain(value: Any) -> object:
+def plain(value: Any) -> object:
     """A value as drivers take it: numpy's, pandas' and Arrow's scalars as Python's own."""
     package = type(value).__module__.partition(".")[0]
     if package == "numpy" and hasattr(value, "item"):
@@ -450,10 +450,15 @@ def _counted(value: Any) -> object:
         return value
 
 
+def nanoseconds(value: Any) -> int:
+    """The nanoseconds of a time beyond whole microseconds, which pandas' own have."""
+    return int(getattr(value, "nanosecond", 0) or getattr(value, "nanoseconds", 0))
+
+
 def _of_pandas(value: Any) -> object:
     if type(value).__name__ in ("NAType", "NaTType"):
         return None
-    if getattr(value, "nanosecond", 0) or getattr(value, "nanoseconds", 0):
+    if nanoseconds(value):
         return value
     for name in ("to_pydatetime", "to_pytimedelta"):
         if hasattr(value, name):

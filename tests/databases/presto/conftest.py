@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.databases.presto.scenes import SETTINGS, Gate, Scene
+from tests.databases.presto.telling import Faults
 from tests.services.coordinator import Coordinator
 from tests.services.presto import Presto
 from tests.services.trino import Trino
@@ -81,3 +83,17 @@ def scene(coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch) -> Iterator
         scene = Scene(coordinator, proxy)
         yield scene
         assert scene.left() == "nothing"
+
+
+@pytest.fixture(scope="module")
+def table_of_faults(request: pytest.FixtureRequest) -> Iterator[Faults]:
+    """The table that a module names as TABLE; written once all of its tests have run."""
+    found = Faults(request.module.TABLE)
+    yield found
+    found.write()
+
+
+@pytest.fixture
+def note(scene: Scene, table_of_faults: Faults) -> Callable[..., None]:
+    """Add a row to the module's table of faults."""
+    return functools.partial(table_of_faults.note, scene)

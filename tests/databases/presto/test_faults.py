@@ -6,7 +6,6 @@ What was said and left stands in build/faults-presto.md afterwards.
 from __future__ import annotations
 
 import contextlib
-import functools
 import re
 import socketserver
 import sys
@@ -19,7 +18,7 @@ from typing import Any
 
 import pytest
 from tests.databases.presto.scenes import LONG, SLOW, Gate, Scene, answers
-from tests.databases.presto.telling import LOST, PERHAPS, Faults, fails, timed
+from tests.databases.presto.telling import LOST, PERHAPS, fails, timed
 from tests.services.coordinator import Coordinator
 from tests.services.interrupts import Caller, wait_until
 from tests.services.links import answering
@@ -36,20 +35,7 @@ from omniduct.errors import (
 
 Note = Callable[..., None]
 
-faults = Faults("faults-presto")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def noting() -> Iterator[None]:
-    """The table of faults, once all tests have run."""
-    yield
-    faults.write()
-
-
-@pytest.fixture
-def note(scene: Scene) -> Note:
-    """Add a row to the table of faults."""
-    return functools.partial(faults.note, scene)
+TABLE = "faults-presto"  # see the fixture `note`
 
 
 # A coordinator that is stopped, or crashes, and is started again

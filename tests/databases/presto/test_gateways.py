@@ -5,15 +5,14 @@ What was said and left stands in build/gateways-presto.md afterwards.
 
 from __future__ import annotations
 
-import functools
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.databases.presto.scenes import LONG, SLOW, Scene, answers
-from tests.databases.presto.telling import LOST, PERHAPS, Faults, fails, timed
+from tests.databases.presto.telling import LOST, PERHAPS, fails, timed
 from tests.services.ports import LOOPBACK
 
 from omniduct.databases.presto import PrestoClient, link
@@ -27,20 +26,7 @@ PASSING = [502, 503, 504, 429]
 
 Note = Callable[..., None]
 
-faults = Faults("gateways-presto")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def noting() -> Iterator[None]:
-    """The table of faults, once all tests have run."""
-    yield
-    faults.write()
-
-
-@pytest.fixture
-def note(scene: Scene) -> Note:
-    """Add a row to the table of faults."""
-    return functools.partial(faults.note, scene)
+TABLE = "gateways-presto"  # see the fixture `note`
 
 
 def reads(duct: PrestoClient) -> tuple[int, int]:

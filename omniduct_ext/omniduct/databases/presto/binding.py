@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote_plus
 
-from omniduct.databases.statements import first_word
+from omniduct.databases.statements import first_word, nanoseconds, plain
 from omniduct.databases.tables import literal
 from omniduct.errors import DuctStatementError
 
@@ -57,7 +57,7 @@ def _check_millis(values: Iterable[Any]) -> None:
     """Complain about times that Presto, which counts milliseconds, would cut off."""
     for value in values:
         is_time = isinstance(value, (datetime.datetime, datetime.time))
-        if is_time and (value.microsecond % 1000 or _nanos(value)):
+        if is_time and (value.microsecond % 1000 or nanoseconds(value)):
             raise DuctStatementError(
                 f"the bind value {value} has parts of a millisecond, which Presto does not count: "
                 "round it first"
@@ -66,11 +66,6 @@ def _check_millis(values: Iterable[Any]) -> None:
             _check_millis([*value.keys, *value.items])
         elif isinstance(value, list):
             _check_millis(value)
-
-
-def _nanos(value: Any) -> int:
-    """The nanoseconds beyond whole microseconds, which pandas' own have."""
-    return int(getattr(value, "nanosecond", 0) or getattr(value, "nanoseconds", 0))
 
 
 def _with_parameters(statement: str, texts: list[str]) -> str:
@@ -116,37 +111,15 @@ def _python(value: Any) -> Any:
         return _python(value.as_py())
     if isinstance(value, (list, tuple)) or (package in ("numpy", "pandas") and _dimensions(value) == 1):
         return list(map(_python, value))
-    if package == "numpy":
-        return _python(list(value)) if _dimensions(value) else _of_numpy(value)
-    return _of_pandas(value) if package == "pandas" else value
+    if package not in ("numpy", "pandas"):
+        return value
+    if not _dimensions(value):
+        return plain(value)
+    return _python(list(value)) if package == "numpy" else value
 
 
 def _dimensions(value: Any) -> int:
     return len(getattr(value, "shape", ()))
-
-
-def _of_numpy(value: Any) -> Any:
-    """A scalar of numpy; of a time in nanoseconds it has only the count."""
-    import pandas as pd
-
-    item = value.item()
-    if value.dtype.kind not in "mM" or not isinstance(item, int):
-        return item
-    value = value[()]  # of an array that is one value
-    try:
-        found = pd.Timestamp(value) if value.dtype.kind == "M" else pd.Timedelta(value)
-        return _of_pandas(found) if found.to_numpy() == value else value  # which has smaller parts
-    except (ValueError, OverflowError):  # of a year beyond 9999, or in months
-        return value
-
-
-def _of_pandas(value: Any) -> Any:
-    if type(value).__name__ in ("NaTType", "NAType"):
-        return None
-    for name in ("to_pydatetime", "to_pytimedelta"):
-        if hasattr(value, name) and not _dimensions(value) and not _nanos(value):
-            return getattr(value, name)()
-    return value
 
 
 def _integer(value: int) -> str:
@@ -175,7 +148,7 @@ def _decimal(value: decimal.Decimal) -> str:
 
 def _clock(value: datetime.datetime | datetime.time) -> str:
     """What a clock shows, as fine as it has to be: Presto takes three digits of a second."""
-    if nanos := _nanos(value):
+    if nanos := nanoseconds(value):
         return f"{value:%H:%M:%S.%f}{nanos:03d}"
     time = value.timetz() if isinstance(value, datetime.datetime) else value
     return time.replace(tzinfo=None).isoformat("microseconds" if value.microsecond % 1000 else "milliseconds")

@@ -99,17 +99,20 @@ _LAST_CYCLE = 4_102_444_800  # the year 2100, from when on the rules alone decid
 def shared_zone(texts: pa.Array) -> str:
     """The zone that all of the texts end with; UTC if there is no such, or Arrow does not know it."""
     zone = _common_zone(texts)
-    return zone if zone in _UTC or _OFFSET.match(zone) or _is_known(zone) else "UTC"
+    if zone is None or zone in _UTC:
+        return "UTC"
+    return zone if _OFFSET.match(zone) or _is_known(zone) else "UTC"
 
 
-def _common_zone(texts: pa.Array) -> str:
+def _common_zone(texts: pa.Array) -> str | None:
+    """The zone that all of the texts end with, if they share one."""
     import pyarrow.compute as pc
 
     present = texts.drop_null()
-    zone = str(present[0].as_py()).rpartition(" ")[2] if len(present) else "UTC"
-    if zone in _UTC or not pc.all(pc.ends_with(present, f" {zone}")).as_py():
-        return "UTC"
-    return zone
+    if not len(present):
+        return None
+    zone = str(present[0].as_py()).rpartition(" ")[2]
+    return zone if pc.all(pc.ends_with(present, f" {zone}")).as_py() else None
 
 
 def instants(texts: pa.Array, unit: str, doubtful: set[str]) -> pa.Array:
@@ -126,11 +129,10 @@ def instants(texts: pa.Array, unit: str, doubtful: set[str]) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    zone = _common_zone(texts)
-    present = texts.drop_null()
-    if not len(present):
+    if texts.null_count == len(texts):
         return pa.nulls(len(texts), pa.timestamp(unit, "UTC"))
-    if pc.all(pc.ends_with(present, f" {zone}")).as_py():
+    zone = _common_zone(texts)
+    if zone is not None:
         return _in_zone(pc.utf8_slice_codeunits(texts, 0, -len(zone) - 1), zone, unit, doubtful)
     parts = _parts(texts, r"^(?P<moment>.*) (?P<zone>\S+)$", "a timestamp with a time zone")
     local, zones = pc.struct_field(parts, "moment"), pc.struct_field(parts, "zone")

@@ -11,7 +11,6 @@ from omniduct.databases.session.watching import asked
 
 if TYPE_CHECKING:
     from omniduct.databases.base import DatabaseClient
-    from omniduct.databases.session.streaming import Beside
 
 __all__ = ["Call", "calls_of"]
 
@@ -61,7 +60,8 @@ class Call:
 def calls_of(client: DatabaseClient) -> list[Call]:
     """The statements under way: those of the session in their order, then those beside it."""
     session = [_of_session(client, n, running) for n, running in enumerate(_named(client))]
-    beside = [_of_beside(each) for each in list(client._streams) if each.open and each.running.statement]
+    streams = [each for each in list(client._streams) if each.open and each.running.statement]
+    beside = [Call(each.running, each.progress, each.cancel) for each in streams]
     return [*session, *sorted(beside, key=lambda call: -call.elapsed)]
 
 
@@ -79,7 +79,3 @@ def _of_session(client: DatabaseClient, place: int, running: Running) -> Call:
         running.unwanted = True
 
     return Call(running, lambda: running.merged(Progress(text="waiting")), withdraw)
-
-
-def _of_beside(beside: Beside) -> Call:
-    return Call(beside.running, beside.progress, beside.cancel)

@@ -17,6 +17,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from itertools import chain
 from queue import SimpleQueue
 from types import FrameType
 from typing import Any, Generic, Protocol, TypeVar
@@ -444,12 +445,12 @@ def _pauses() -> Iterator[float]:
 
 
 def _cancel_late(over: threading.Event, cancel: Callable[[], None], seconds: float) -> None:
-    pause = seconds
-    pauses = _pauses()
-    while not over.wait(pause):
+    """Cancel after so many seconds, and on, until it is over."""
+    for pause in chain([seconds], _pauses()):
+        if over.wait(pause):
+            return
         with contextlib.suppress(Exception):
             cancel()
-        pause = next(pauses)
 
 
 def _work(jobs: SimpleQueue[_Job[Any] | None], gate: threading.Lock, current: list[_Job[Any]]) -> None:

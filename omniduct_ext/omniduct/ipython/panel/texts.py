@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from omniduct.duct import Duct
     from omniduct.registry import DuctRegistry
 
-__all__ = ["as_html", "as_text", "table_of"]
+__all__ = ["table_of"]
 
 _HEADING = ("name", "kind", "protocol", "where", "state", "since / why")
 _COLOURS = {"connected": "32", "connecting": "33", "lost": "31", "failed": "31"}  # green, yellow, red
@@ -40,13 +40,3 @@ def table_of(registry: DuctRegistry, ducts: Iterable[Duct] | None = None, notes:
     ]
     colours = {f"{SYMBOLS[state]} {state}": colour for state, colour in _COLOURS.items()}
     return Table(_HEADING, cells, notes, colours=colours)
-
-
-def as_text(registry: DuctRegistry) -> str:
-    """All of it as text."""
-    return repr(table_of(registry))
-
-
-def as_html(registry: DuctRegistry) -> str:
-    """All of it as HTML, for pages that show no widgets."""
-    return table_of(registry)._repr_html_()

@@ -18,7 +18,7 @@ from omniduct.ipython.panel.board import Board
 from omniduct.ipython.panel.connecting import Workers
 from omniduct.ipython.panel.questions import Fields
 from omniduct.ipython.panel.rows import key_of
-from omniduct.ipython.panel.texts import as_html, as_text
+from omniduct.ipython.panel.texts import table_of
 
 if TYPE_CHECKING:
     from omniduct.databases.base import DatabaseClient
@@ -171,7 +171,8 @@ class PanelWidget(anywidget.AnyWidget):
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         if data is None:
             return None
-        data["text/plain"], data["text/html"] = as_text(self._registry), as_html(self._registry)
+        table = table_of(self._registry)
+        data["text/plain"], data["text/html"] = repr(table), table._repr_html_()
         return data, metadata
 
     def __repr__(self) -> str:
