@@ -73,7 +73,7 @@ class Notebook:
             index,
         )
 
-    def run(self, index: int, seconds: float = 30) -> None:
+    def run(self, index: int, seconds: float = 90) -> None:
         """Run a cell to its end."""
         before = self.prompt(index)
         self.start(index)
@@ -105,7 +105,7 @@ class Notebook:
         self.wait(lambda: self.path.stat().st_mtime_ns != before, "the file")
         return dict(json.loads(self.path.read_text()))
 
-    def wait(self, done: Callable[[], object], what: str, seconds: float = 10) -> None:
+    def wait(self, done: Callable[[], object], what: str, seconds: float = 30) -> None:
         """Wait for something, while the page goes on."""
         deadline = time.monotonic() + seconds
         while not done():

@@ -12,6 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from tests.services.firebird import Firebird
+from tests.services.interrupts import interrupted
+from tests.services.proxy import Proxy
 
 from omniduct.databases.sqlalchemy import SQLAlchemyClient
 from omniduct.errors import DuctAuthenticationError, DuctConnectionError, DuctError, DuctStatementError
@@ -146,6 +148,26 @@ print(duct.query("SELECT 1 FROM rdb$database", format="tuple"), next(stream) is 
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "[(1,)] True\n", "")
+
+
+def test_a_cancel_that_is_not_heard_cuts_the_connection(
+    firebird_server: Firebird, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("omniduct.databases.sqlalchemy.links._DEAF", 0.5)
+    slow = "SELECT count(*) FROM rdb$fields a, rdb$fields b, rdb$fields c, rdb$fields d"
+    with Proxy(firebird_server.host, firebird_server.port) as proxy:
+        duct = connect(firebird_server, port=proxy.port)
+        duct.connect()
+
+        def frozen() -> bool:
+            if duct.status.running:
+                proxy.freeze()
+            return duct.status.running > 0
+
+        assert "was cancelled" in interrupted(lambda: duct.query(slow), 0.3, when=frozen)
+        proxy.thaw()
+        assert duct.query("SELECT 1 FROM rdb$database", format="tuple") == [(1,)]
+        duct.disconnect()
 
 
 # Statements

@@ -23,6 +23,7 @@ __all__ = ["BufferedCursor", "Link"]
 
 _PATIENCE = 1.0  # seconds for a thread to leave a connection whose socket was shut
 _RAISE = 3  # Firebird's word for: cancel what runs
+_DEAF = 5.0  # seconds after which a cancel that Firebird has not heard will not be heard
 
 
 class Link:
@@ -65,6 +66,7 @@ class Link:
         self.autocommits = True
         self.is_told = True
         self._inside = 0
+        self._cancelled: tuple[Any, float] = (None, 0.0)  # what, and since when
         self._is_ours = True
         _links.add(self)
 
@@ -81,7 +83,7 @@ class Link:
         """Cancel what runs, by whatever its driver has for that."""
         attachment = getattr(self.driver, "_att", None)  # Firebird's
         if attachment is not None:
-            attachment.cancel_operation(_RAISE)
+            self._interrupt_firebird(attachment)
             return
         for thing in (self.driver, self.running):
             for name in ("interrupt", "cancel_safe", "cancel"):
@@ -91,6 +93,17 @@ class Link:
         query = getattr(self.running, "sfqid", None)  # Snowflake's
         if query:
             self.running.abort_query(query)
+
+    def _interrupt_firebird(self, attachment: Any) -> None:
+        """Cancel, or cut the connection: the library sends a cancel beside a fetch, and both may get stuck."""
+        now = time.monotonic()
+        what, since = self._cancelled
+        if what is not self.running:
+            self._cancelled = (self.running, now)
+        elif now - since > _DEAF:
+            self.wire.sever()
+            return
+        attachment.cancel_operation(_RAISE)
 
     def commit(self) -> None:
         """Commit what is open."""
