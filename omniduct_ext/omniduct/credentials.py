@@ -278,6 +278,22 @@ class Prompter(Protocol):
         """Stop asking: `ask` raises `Withdrawn`. Only called on a patient prompter."""
 
 
+class Link(Protocol):
+    """Where the link to a page that the person logs in at is shown."""
+
+    def can_show(self) -> bool:
+        """Whether somebody sees it there, now."""
+
+    def show(self, url: str) -> None:
+        """Show it."""
+
+    def is_given_up(self) -> bool:
+        """Whether the person has said, where it is shown, that they will not follow it."""
+
+    def close(self, said: str) -> None:
+        """Show this instead, in the end."""
+
+
 class TerminalPrompter:
     """Asks on the terminal that the program runs in."""
 
@@ -332,6 +348,12 @@ def prompting_with(prompter: Prompter) -> Iterator[None]:
         yield
     finally:
         _chosen.reset(token)
+
+
+def chosen_link(duct: str) -> Link | None:
+    """Where the prompter of `prompting_with` shows a link; None if there is none, or if it has no place."""
+    shows: Callable[[str], Link | None] | None = getattr(_chosen.get(), "link", None)
+    return None if shows is None else shows(duct)
 
 
 def _prompter() -> Prompter | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from tests.services.postgresql import PostgreSQL
 from tests.services.processes import program
 
 FLAGS = (
@@ -47,3 +48,10 @@ def pages(browser: Any) -> Iterator[Pages]:
     for context in contexts:
         context.close()
     assert errors == []
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A PostgreSQL for the tests of a module."""
+    with PostgreSQL() as server:
+        yield server

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Locator, Page
 from tests.services.jupyter import Jupyter
 
-__all__ = ["Notebook"]
+__all__ = ["PICTURES", "Notebook"]
+
+# Those under docs/panel are made by OMNIDUCT_TESTS_PICTURES=docs/panel pytest tests/browser.
+PICTURES = Path(__file__).parents[2] / os.environ.get("OMNIDUCT_TESTS_PICTURES", "build/panel")
 
 _numbers = itertools.count(1)
 
@@ -68,7 +73,7 @@ class Notebook:
                 const app = window.jupyterapp;
                 const panel = app.shell.currentWidget;
                 panel.content.activeCellIndex = index;
-                app.commands.execute('notebook:run-cell');
+                app.commands.execute('notebook:run-cell').catch((error) => window.failedRun = String(error));
             }""",
             index,
         )
@@ -109,8 +114,23 @@ class Notebook:
         """Wait for something, while the page goes on."""
         deadline = time.monotonic() + seconds
         while not done():
-            assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
+            assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}; {self._look()}"
             self.page.wait_for_timeout(50)
+
+    def _look(self) -> str:
+        """What the page shows, for who wonders why something did not come about."""
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        picture = PICTURES / f"failed-{self.path.stem}.png"
+        self.page.screenshot(path=picture)
+        state = self.page.evaluate(
+            """() => ({
+                kernel: document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status,
+                prompts: [...document.querySelectorAll('.jp-InputPrompt')].map((each) => each.textContent),
+                dialog: document.querySelector('.jp-Dialog')?.textContent,
+                failedRun: window.failedRun,
+            })"""
+        )
+        return f"{state}; see {picture}"
 
 
 def _document(cells: tuple[str, ...]) -> dict[str, Any]:

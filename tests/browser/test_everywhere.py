@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from tests.browser.conftest import Pages
-from tests.browser.pages import Notebook
-from tests.browser.panels import Panel
+from tests.browser.panels import CONFIG, Panel, shown
 from tests.services.jupyter import Jupyter
 
 DUCTS = {
@@ -16,11 +14,6 @@ DUCTS = {
     "filesystems": {"files": {"protocol": "localfs"}},
 }
 MANY = {"databases": {f"d{number:03}": {"protocol": "duckdb"} for number in range(200)}}
-CONFIG = """
-c = get_config()
-c.InteractiveShellApp.extensions = ["omniduct"]
-c.DuctRegistry.ducts = {}
-"""
 CHANGED_ROWS = """() => {
     window.changedRows = new Set();
     const note = (change) => {
@@ -44,14 +37,6 @@ def lab() -> Iterator[Jupyter]:
 @pytest.fixture
 def panel(pages: Pages, lab: Jupyter) -> Panel:
     return shown(pages(), lab)
-
-
-def shown(page: Any, jupyter: Jupyter) -> Panel:
-    notebook = Notebook(page, jupyter, "%omniduct")
-    notebook.run(0)
-    panel = Panel(notebook)
-    panel.node.wait_for()
-    return panel
 
 
 def complaints(panel: Panel) -> list[str]:

@@ -24,14 +24,8 @@ SLOW = "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 10
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[PostgreSQL]:
-    with PostgreSQL() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def lab(server: PostgreSQL) -> Iterator[Jupyter]:
-    pg = {**server.login, "protocol": "postgresql", "password": True}
+def lab(postgresql: PostgreSQL) -> Iterator[Jupyter]:
+    pg = {**postgresql.login, "protocol": "postgresql", "password": True}
     ducts = {
         "databases": {"db": {"protocol": "duckdb"}, "pg, warehouse": pg},
         "filesystems": {"files": {"protocol": "localfs"}},
@@ -79,7 +73,7 @@ def test_a_duct_that_a_cell_connects_shows_at_once(panel: Panel) -> None:
     panel.awaits("db", "connected", 2)
 
 
-def test_a_password_wrong_and_then_right(panel: Panel, server: PostgreSQL) -> None:
+def test_a_password_wrong_and_then_right(panel: Panel, postgresql: PostgreSQL) -> None:
     page = panel.notebook.page
     panel.press("Connect pg")
     field = panel.node.get_by_label("Password for pg")
@@ -89,7 +83,7 @@ def test_a_password_wrong_and_then_right(panel: Panel, server: PostgreSQL) -> No
     page.keyboard.press("Enter")
     again = panel.node.get_by_label("Password for pg (the last one was refused)")
     again.wait_for()
-    page.keyboard.type(server.password)
+    page.keyboard.type(postgresql.password)
     page.keyboard.press("Enter")
     panel.awaits("pg", "connected")
     assert panel.node.locator("form").count() == 0
@@ -98,7 +92,7 @@ def test_a_password_wrong_and_then_right(panel: Panel, server: PostgreSQL) -> No
     assert "[(42,)]" in panel.notebook.output(cell).inner_text()
 
 
-def test_a_cell_takes_the_question_of_a_row_to_its_own_prompt(panel: Panel, server: PostgreSQL) -> None:
+def test_a_cell_takes_the_question_of_a_row_to_its_own_prompt(panel: Panel, postgresql: PostgreSQL) -> None:
     panel.press("Connect pg")
     panel.node.get_by_label("Password for pg").wait_for()
     cell = panel.notebook.add("print(pg.query('SELECT 41 + 1 AS x', format='tuple'))")
@@ -106,7 +100,7 @@ def test_a_cell_takes_the_question_of_a_row_to_its_own_prompt(panel: Panel, serv
     prompt = panel.notebook.cell(cell).locator(".jp-Stdin-input")
     prompt.wait_for()
     panel.notebook.wait(lambda: panel.node.locator("form").count() == 0, "the field to close")
-    prompt.fill(server.password)
+    prompt.fill(postgresql.password)
     prompt.press("Enter")
     panel.notebook.wait(lambda: "[(42,)]" in panel.notebook.output(cell).inner_text(), "the result")
     panel.awaits("pg", "connected")
@@ -127,9 +121,9 @@ def test_escape_cancels_a_question(panel: Panel) -> None:
     panel.awaits("pg", "disconnected")
 
 
-def test_a_statement_is_cancelled_while_its_cell_runs(panel: Panel, server: PostgreSQL) -> None:
+def test_a_statement_is_cancelled_while_its_cell_runs(panel: Panel, postgresql: PostgreSQL) -> None:
     notebook = panel.notebook
-    panel.answer("pg", server.password)
+    panel.answer("pg", postgresql.password)
     panel.awaits("pg", "connected")
     cell = notebook.add(f"pg.query({SLOW!r})")
     notebook.start(cell)
@@ -138,7 +132,7 @@ def test_a_statement_is_cancelled_while_its_cell_runs(panel: Panel, server: Post
     stop.click()
     notebook.wait(lambda: notebook.prompt(cell) != "[*]:", "the cell to end")
     assert "pg: the statement was cancelled" in notebook.output(cell).inner_text()
-    notebook.wait(lambda: server.running("generate_series") == [], "the server")
+    notebook.wait(lambda: postgresql.running("generate_series") == [], "the server")
 
 
 def test_a_service_that_dies_shows(pages: Pages, lab: Jupyter) -> None:
@@ -188,18 +182,18 @@ def test_two_views_of_it_agree_and_a_reloaded_page_has_it(panel: Panel) -> None:
     Panel(notebook).awaits("db", "connected")
 
 
-def test_the_saved_file_has_a_table_of_text_and_no_secret(panel: Panel, server: PostgreSQL) -> None:
-    panel.answer("pg", server.password)
+def test_the_saved_file_has_a_table_of_text_and_no_secret(panel: Panel, postgresql: PostgreSQL) -> None:
+    panel.answer("pg", postgresql.password)
     panel.awaits("pg", "connected")
     saved = panel.notebook.save()
-    assert server.password not in json.dumps(saved)
-    assert server.password not in panel.notebook.page.content()
+    assert postgresql.password not in json.dumps(saved)
+    assert postgresql.password not in panel.notebook.page.content()
     shown = "".join(saved["cells"][0]["outputs"][0]["data"]["text/plain"])
     assert "pg, warehouse" in shown
     assert "postgresql" in shown
 
 
-def test_the_kernel_says_the_password_to_nobody(pages: Pages, lab: Jupyter, server: PostgreSQL) -> None:
+def test_the_kernel_says_the_password_to_nobody(pages: Pages, lab: Jupyter, postgresql: PostgreSQL) -> None:
     page, received = pages(), []
     page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: received.append(frame)))
     notebook = Notebook(page, lab, "%omniduct", STATE)
@@ -207,17 +201,17 @@ def test_the_kernel_says_the_password_to_nobody(pages: Pages, lab: Jupyter, serv
     panel = Panel(notebook)
     panel.press("Connect pg")
     panel.node.get_by_label("Password for pg").wait_for()
-    page.keyboard.type("wrong-" + server.password)
+    page.keyboard.type("wrong-" + postgresql.password)
     page.keyboard.press("Enter")
     panel.node.get_by_label("Password for pg (the last one was refused)").wait_for()
-    page.keyboard.type(server.password)
+    page.keyboard.type(postgresql.password)
     page.keyboard.press("Enter")
     panel.awaits("pg", "connected")
     notebook.run(1)
     assert "PanelWidget" in notebook.output(1).inner_text()
     said = [each if isinstance(each, str) else each.decode(errors="replace") for each in received]
     assert any("postgresql" in each for each in said)
-    assert not any(server.password in each for each in said)
+    assert not any(postgresql.password in each for each in said)
 
 
 def test_the_filter_leaves_what_has_all_the_words(panel: Panel) -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests.services.shells import Shell, started
 
 from omniduct import Duct
+from omniduct.core import remembered
 from omniduct.errors import (
     DuctArgumentError,
     DuctConfigError,
@@ -195,7 +196,11 @@ def test_new_may_give_two_names_and_replace(shell: Shell) -> None:
         ("%omniduct new x duckdb y", DuctMagicError, "'y' is one more"),
         ("%omniduct new db duckdb", DuctConfigError, "the name 'db' is taken"),
         ("%omniduct connet db", DuctMagicError, "%omniduct has no command 'connet'; did you mean 'connect'?"),
-        ("%omniduct dance", DuctMagicError, "it takes panel, status, connect, disconnect, new, config"),
+        (
+            "%omniduct dance",
+            DuctMagicError,
+            "it takes panel, status, connect, disconnect, forget, new",
+        ),
         ("%omniduct status x", DuctMagicError, "%omniduct status: it takes no words, and 'x' is one more"),
         ("%omniduct connect name='x'", DuctMagicError, "%omniduct connect: there is no key `name`"),
     ],
@@ -238,3 +243,29 @@ def test_config_says_where_each_duct_and_setting_came_from(
     assert f"files: {path}" in ran.stdout
     assert "register_magics: True; populate_namespace: True" in ran.stdout
     assert "'bad' is skipped" in ran.stdout
+
+
+# forget
+
+
+def test_forget_forgets_a_login_in_the_session_and_in_the_keyring(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    keyring = pytest.importorskip("keyring")
+    files = pytest.importorskip("keyrings.alt.file")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setattr(keyring.core, "_keyring_backend", files.PlaintextKeyring())
+    never = shell.user["never"]
+    never.username, never.password = "alice", "env:NEVERS_PASSWORD"
+    monkeypatch.setenv("NEVERS_PASSWORD", "swordfish")
+    remembered.save(never, never.password)
+    assert rows(shell.value("%omniduct forget never")) == {"never": ["forgotten", "forgotten"]}
+    assert remembered.saved(never) is None
+    assert rows(shell.value("%omniduct forget never db")) == {
+        "never": ["forgotten", "nothing"],
+        "db": ["nothing", "nothing"],
+    }
+
+
+def test_forget_needs_a_name(shell: Shell) -> None:
+    assert "%omniduct forget needs the name of a duct" in shell.run("%omniduct forget").said

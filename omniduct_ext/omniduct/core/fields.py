@@ -145,6 +145,14 @@ def credential(duct: Duct, field: str) -> str | None:
     return answer.reveal() if isinstance(answer, Secret) else None
 
 
+def forget_answers(duct: Duct) -> bool:
+    """Forget prompted and looked-up logins, and stay connected; whether there were any."""
+    with duct._prepare_lock:
+        known = bool(duct._answers)
+        duct._answers.clear()
+    return known
+
+
 # What a change does
 
 

@@ -368,6 +368,7 @@ class Lifecycle:
                         break
                     if self.state == CONNECTING:
                         other.cancelled = True
+                        self._enter(DISCONNECTED)  # though its driver may take its time to notice
                 if other.cancelled:
                     return
                 other.wait()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from omniduct import protocols
+from omniduct.core import fields, remembered
 from omniduct.core.cleanup import in_order
 from omniduct.credentials import holds_login, is_tagged
 from omniduct.duct import Duct
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OmniductCommands"]
 
-_COMMANDS = ("panel", "status", "connect", "disconnect", "new", "config")
+_COMMANDS = ("panel", "status", "connect", "disconnect", "forget", "new", "config")
 
 
 class OmniductCommands(MagicsProvider):
@@ -44,6 +45,9 @@ class OmniductCommands(MagicsProvider):
             Connect ducts now, rather than when they are first used.
         ``%omniduct disconnect NAME ...``
             Disconnect ducts; all of them if no name is given.
+        ``%omniduct forget NAME ...``
+            Forget the logins that were typed for ducts, in this session and in the keyring. What is connected
+            stays so.
         ``%omniduct new NAME PROTOCOL key=value ...``
             Make a duct and register it. A password is not written here, where it would stay in the
             notebook: use ``password=True`` to be asked, or a source as ``password='env:DB_PASSWORD'``.
@@ -63,7 +67,7 @@ class OmniductCommands(MagicsProvider):
         words = before.split()
         if not words:
             return list(_COMMANDS)
-        if words[0] in ("connect", "disconnect"):
+        if words[0] in ("connect", "disconnect", "forget"):
             return [name for name in self._registry.names if name not in words]
         return protocols.known() if words[0] == "new" and len(words) == 2 else []
 
@@ -104,6 +108,11 @@ class OmniductCommands(MagicsProvider):
                 complaints.append(str(error))
         return self._table(ducts, complaints)
 
+    def _forget(self, *names: str) -> Table:
+        """Forget the logins of ducts."""
+        rows = [(duct.name, *_forgotten(duct)) for duct in self._named("forget", names)]
+        return Table(("name", "in this session", "in the keyring"), rows)
+
     def _named(self, command: str, names: tuple[str, ...]) -> list[Duct]:
         parts = [part for name in names for part in name.split(",") if part]
         if not parts:
@@ -135,6 +144,13 @@ class OmniductCommands(MagicsProvider):
             f"populate_namespace: {self._registry.populate_namespace}"
         )
         return Table(("name", "protocol", "from"), rows, map(str, self._registry.problems), settings)
+
+
+def _forgotten(duct: Duct) -> tuple[str, str]:
+    """Forget what was typed for a duct; what was forgotten, in words."""
+    kept = remembered.forget(duct)  # first, as it is kept under the username, which may have been typed
+    known = fields.forget_answers(duct)
+    return "forgotten" if known else "nothing", "forgotten" if kept else "nothing"
 
 
 def _unbound(method: Any) -> Callable[..., Any]:

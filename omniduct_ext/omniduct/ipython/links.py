@@ -45,6 +45,10 @@ class NotebookLink:
         self._handle = DisplayHandle()  # type: ignore[no-untyped-call]
         self._handle.display({"text/html": link, "text/plain": f"Log in to {self._name}: {url}"}, raw=True)
 
+    def is_given_up(self) -> bool:
+        """Never: the person interrupts the cell."""
+        return False
+
     def close(self, said: str) -> None:
         """Show this instead: the link is of no use any more."""
         if self._handle is not None:

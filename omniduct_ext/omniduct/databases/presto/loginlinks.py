@@ -1,4 +1,4 @@
-"""Where the person finds the link to a page that they log in at: in the cell, or on the terminal."""
+"""Where the person finds the link to a page that they log in at: in the panel, the cell, or the terminal."""
 
 from __future__ import annotations
 
@@ -7,27 +7,13 @@ import re
 import sys
 import threading
 import webbrowser
-from typing import Protocol
 
-from omniduct.credentials import TerminalPrompter
+from omniduct.credentials import Link, TerminalPrompter, chosen_link
 from omniduct.errors import DuctPromptUnavailable
 
-__all__ = ["Link", "place"]
+__all__ = ["place"]
 
 _DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
-
-
-class Link(Protocol):
-    """Where one link is shown."""
-
-    def can_show(self) -> bool:
-        """Whether somebody sees it there, now."""
-
-    def show(self, url: str) -> None:
-        """Show it."""
-
-    def close(self, said: str) -> None:
-        """Show this instead, in the end."""
 
 
 def place(name: str) -> Link:
@@ -38,8 +24,8 @@ def place(name: str) -> Link:
     DuctPromptUnavailable
         There is nobody to follow it.
     """
-    link: Link | None = None
-    if "IPython" in sys.modules:
+    link = chosen_link(name)
+    if link is None and "IPython" in sys.modules:
         from omniduct.ipython.links import notebook_link
 
         link = notebook_link(name)
@@ -74,6 +60,9 @@ class _TerminalLink:
         _say(f"{self._name}: log in at {url}")
         if _has_browser():  # some of them return only when they are closed
             threading.Thread(target=webbrowser.open_new, args=(url,), daemon=True).start()
+
+    def is_given_up(self) -> bool:
+        return False
 
     def close(self, said: str) -> None:
         if self._shown:

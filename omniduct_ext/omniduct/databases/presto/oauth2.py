@@ -24,6 +24,7 @@ from omniduct.errors import DuctAuthenticationError, DuctConnectionError, DuctDr
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response
 
+    from omniduct.credentials import Link
     from omniduct.databases.presto.transport import Courier
 
 __all__ = ["OPTIONS", "Bearer"]
@@ -157,13 +158,13 @@ class Bearer:
         try:
             if challenge.page:
                 link.show(challenge.page)
-            token = self._awaited(courier, challenge.token)
+            token = self._awaited(courier, challenge.token, link)
             said = "logged in"
             return token
         finally:
             link.close(f"{self._name}: {said}")
 
-    def _awaited(self, courier: Courier, url: str) -> str:
+    def _awaited(self, courier: Courier, url: str, link: Link) -> str:
         """The token, asked for in a thread of its own: here the wait can be ended at any time."""
         answers: queue.SimpleQueue[str | DuctError] = queue.SimpleQueue()
         over = threading.Event()
@@ -175,6 +176,8 @@ class Bearer:
         try:
             while time.monotonic() < deadline:
                 check_wanted()
+                if link.is_given_up():
+                    raise DuctConnectionError(f"{self._name}: the login was given up")
                 try:
                     answer = answers.get(timeout=_TICK)
                 except queue.Empty:

@@ -95,7 +95,7 @@ class Link:
             self.running.abort_query(query)
 
     def _interrupt_firebird(self, attachment: Any) -> None:
-        """Cancel, or cut the connection: the library sends a cancel beside a fetch, and both may get stuck."""
+        """Cancel, or cut the connection: a cancel that is sent beside a fetch may leave both stuck."""
         now = time.monotonic()
         what, since = self._cancelled
         if what is not self.running:

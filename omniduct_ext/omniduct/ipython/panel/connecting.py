@@ -7,6 +7,7 @@ import contextvars
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from omniduct.core import remembered
@@ -27,6 +28,14 @@ Doing = Literal["", "connecting", "disconnecting", "cancelling"]
 _AT_ONCE = 16  # ducts that connect at a time; those that wait for the person are not counted
 
 
+@dataclass(frozen=True)
+class _Work:
+    """What is done with a duct in a thread; one that is cancelled may end after the next has begun."""
+
+    doing: Doing
+    call: Callable[[Duct], None]
+
+
 class Workers:
     """Connects and disconnects ducts, each in a thread of its own.
 
@@ -41,7 +50,7 @@ class Workers:
     def __init__(self, fields: Fields, changed: Callable[[Duct | None], None]) -> None:
         self._fields = fields
         self._changed = changed
-        self._doing: dict[int, Doing] = {}
+        self._works: dict[int, _Work] = {}
         self._places = threading.Semaphore(_AT_ONCE)
         self._answers = threading.local()
         fields.answered = self._note
@@ -49,7 +58,8 @@ class Workers:
 
     def doing(self, duct: Duct) -> Doing:
         """What is being done with a duct from here."""
-        return self._doing.get(id(duct), "")
+        work = self._works.get(id(duct))
+        return "" if work is None else work.doing
 
     def connect(self, duct: Duct) -> None:
         """Connect a duct, unless that is under way from here."""
@@ -62,29 +72,31 @@ class Workers:
         connecting = self.doing(duct) == "connecting" or duct._life.state == CONNECTING
         self._start(duct, "cancelling" if connecting else "disconnecting", self._disconnect)
 
-    def _start(self, duct: Duct, doing: Doing, work: Callable[[Duct], None]) -> None:
-        self._set(duct, doing)
+    def _start(self, duct: Duct, doing: Doing, call: Callable[[Duct], None]) -> None:
+        work = self._works[id(duct)] = _Work(doing, call)
+        self._changed(duct)
         # not the context of the click: a cell's prompter, say, is no business of this thread
         context = contextvars.Context()
         threading.Thread(
             target=context.run,
-            args=(self._work, duct, doing, work),
+            args=(self._do, duct, work),
             name=f"omniduct {doing} {duct.name}",
             daemon=True,
         ).start()
 
-    def _work(self, duct: Duct, doing: Doing, work: Callable[[Duct], None]) -> None:
+    def _do(self, duct: Duct, work: _Work) -> None:
         try:
-            work(duct)
+            work.call(duct)
         except DuctError:  # its status has it, and so has its row
             pass
         except KeyboardInterrupt:  # a question was cancelled
             pass
         except Exception:
-            logger.exception("%s: %s from the panel", duct.name, doing)
+            logger.exception("%s: %s from the panel", duct.name, work.doing)
         finally:
-            if self.doing(duct) == doing:
-                self._set(duct, "")
+            if self._works.get(id(duct)) is work:
+                del self._works[id(duct)]
+                self._changed(duct)
 
     def _connect(self, duct: Duct) -> None:
         self._answers.given = []
@@ -107,13 +119,6 @@ class Workers:
 
     def _note(self, answer: Answer) -> None:
         getattr(self._answers, "given", []).append(answer)
-
-    def _set(self, duct: Duct, doing: Doing) -> None:
-        if doing:
-            self._doing[id(duct)] = doing
-        else:
-            self._doing.pop(id(duct), None)
-        self._changed(duct)
 
 
 def _keep(answer: Answer) -> None:

@@ -74,6 +74,37 @@ class _Field:
         }
 
 
+class _RowLink:
+    """A link to a page that the person logs in at, in the row of the duct that is being connected."""
+
+    def __init__(self, fields: Fields, duct: Duct, name: str) -> None:
+        self.key = str(next(_numbers))
+        self.duct = duct
+        self._fields = fields
+        self._name = name
+        self._url = ""
+        self._given_up = threading.Event()
+
+    def can_show(self) -> bool:
+        return self._fields.can_ask()
+
+    def give_up(self) -> None:
+        self._given_up.set()
+
+    def is_given_up(self) -> bool:
+        return self._given_up.is_set()
+
+    def show(self, url: str) -> None:
+        self._url = url
+        self._fields.put_link(self)
+
+    def close(self, said: str) -> None:
+        self._fields.drop_link(self)
+
+    def described(self) -> dict[str, Any]:
+        return {"key": self.key, "kind": "link", "label": f"Log in to {self._name}", "url": self._url}
+
+
 class Fields:
     """Asks in the panel; a `omniduct.credentials.Prompter`.
 
@@ -91,6 +122,7 @@ class Fields:
         self.can_ask = can_ask
         self._changed = changed
         self._open: dict[str, _Field] = {}
+        self._links: dict[str, _RowLink] = {}
         self.answered: Callable[[Answer], None] = lambda answer: None
         self.waiting: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext
 
@@ -137,6 +169,21 @@ class Fields:
         finally:
             _connected.reset(token)
 
+    def link(self, name: str) -> _RowLink | None:
+        """Where a link for logging in is shown; None if no duct is being connected from here."""
+        duct = _connected.get()
+        return None if duct is None else _RowLink(self, duct, name)
+
+    def put_link(self, link: _RowLink) -> None:
+        """Show a link."""
+        self._links[link.key] = link
+        self._changed(link.duct)
+
+    def drop_link(self, link: _RowLink) -> None:
+        """Show a link no longer."""
+        self._links.pop(link.key, None)
+        self._changed(link.duct)
+
     # What the page says
 
     def answer(self, key: str, text: str | bool, keeps: bool, saves: bool) -> None:
@@ -157,10 +204,14 @@ class Fields:
         for asked in list(self._open.values()):
             if duct is None or duct in (asked.asker, asked.wanted_by):
                 asked.over.set()
+        for link in list(self._links.values()):
+            if duct is None or duct is link.duct:
+                link.give_up()
 
     def of(self, duct: Duct) -> list[dict[str, Any]]:
-        """The open fields of a duct, for its row."""
-        return [asked.described() for asked in list(self._open.values()) if asked.asker is duct]
+        """The open fields and links of a duct, for its row."""
+        fields = [asked.described() for asked in list(self._open.values()) if asked.asker is duct]
+        return fields + [link.described() for link in list(self._links.values()) if link.duct is duct]
 
     def _tell(self, asked: _Field) -> None:
         self._changed(asked.asker)

@@ -1,19 +1,31 @@
-/** A question in a duct's row: a form, of which the answer is sent and then forgotten. */
-function questionForm(question, duct, send) {
+/** What is asked in a duct's row; the answer is sent and then forgotten. */
+function questionForm(question, send) {
+  if (question.kind === "link") return loginLink(question);
+  return question.kind === "confirm" ? confirmForm(question, send) : fieldForm(question, send);
+}
+
+/** A page that the person logs in at; the service says itself when that is done. */
+function loginLink({ label, url }) {
+  const link = element("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, label);
+  const hint = element("span", { className: "omniduct-aliases" }, " in another tab of the browser");
+  return element("p", { className: "omniduct-question" }, link, hint);
+}
+
+/** Yes or no. */
+function confirmForm(question, send) {
+  const yes = element("button", { type: "submit", className: "omniduct-button omniduct-first" }, "Yes");
+  // the focus is on it: a key pressed too early trusts nobody
+  const no = element("button", { type: "button", className: "omniduct-button", "data-first": "" }, "No");
+  const form = emptyForm(question, send);
+  no.addEventListener("click", () => sendAnswer(form, send, { key: question.key, text: false }));
+  form.addEventListener("submit", () => sendAnswer(form, send, { key: question.key, text: true }));
+  form.prepend(element("p", { className: "omniduct-label" }, question.label), yes, no);
+  return form;
+}
+
+/** A text, or a secret. */
+function fieldForm(question, send) {
   const id = newId("field");
-  const done = element("button", { type: "submit", className: "omniduct-button omniduct-first" }, "Submit");
-  const cancel = element("button", { type: "button", className: "omniduct-button" }, "Cancel");
-  const form = element("form", { className: "omniduct-question", autocomplete: "off" });
-  cancel.addEventListener("click", () => send({ type: "dismiss", key: question.key }));
-  form.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") send({ type: "dismiss", key: question.key });
-  });
-  if (question.kind === "confirm") {
-    const no = element("button", { type: "button", className: "omniduct-button" }, "No");
-    no.addEventListener("click", () => answer(false));
-    form.append(element("p", { className: "omniduct-label" }, question.label), yes(), no, cancel);
-    return form;
-  }
   const input = element("input", {
     id,
     type: question.kind === "secret" ? "password" : "text",
@@ -24,35 +36,34 @@ function questionForm(question, duct, send) {
     autocomplete: question.kind === "secret" ? "new-password" : "off",
     "aria-required": "true",
   });
+  const done = element("button", { type: "submit", className: "omniduct-button omniduct-first" }, "Submit");
   const keeps = choice("remember for this session", true);
   const saves = question.can_save ? choice("save in the keyring", false) : null;
-  form.append(
-    element("label", { for: id, className: "omniduct-label" }, question.label),
-    input, done, cancel, keeps.label, ...(saves ? [saves.label] : []),
-  );
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    answer(input.value);
+  const form = emptyForm(question, send);
+  form.prepend(element("label", { for: id, className: "omniduct-label" }, question.label), input, done);
+  form.append(keeps.label, ...(saves ? [saves.label] : []));
+  form.addEventListener("submit", () => {
+    const text = input.value;
     input.value = "";
+    sendAnswer(form, send, { key: question.key, text, keeps: keeps.box.checked, saves: saves?.box.checked ?? false });
   });
   return form;
+}
 
-  function yes() {
-    setText(done, "Yes");
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      answer(true);
-    });
-    return done;
-  }
+/** A form with no more than Cancel, which Escape is too. */
+function emptyForm(question, send) {
+  const dismiss = () => send({ type: "dismiss", key: question.key });
+  const cancel = element("button", { type: "button", className: "omniduct-button" }, "Cancel");
+  const form = element("form", { className: "omniduct-question", autocomplete: "off" }, cancel);
+  cancel.addEventListener("click", dismiss);
+  form.addEventListener("keydown", (event) => { if (event.key === "Escape") dismiss(); });
+  form.addEventListener("submit", (event) => event.preventDefault());
+  return form;
+}
 
-  function answer(text) {
-    form.querySelectorAll("button, input").forEach((each) => { each.disabled = true; });
-    send({
-      type: "answer", key: question.key, text,
-      keeps: keeps ? keeps.box.checked : true, saves: saves ? saves.box.checked : false,
-    });
-  }
+function sendAnswer(form, send, answer) {
+  form.querySelectorAll("button, input").forEach((each) => { each.disabled = true; });
+  send({ type: "answer", keeps: true, saves: false, ...answer });
 }
 
 /** A box to tick, with its label. */

@@ -94,7 +94,7 @@ class DuctRow {
     }
     for (const question of this.row.questions) {
       if (this.forms.has(question.key)) continue;
-      const form = questionForm(question, this.row.names[0], this.send);
+      const form = questionForm(question, this.send);
       this.forms.set(question.key, form);
       this.asked.append(form);
       this.showBelow();
@@ -127,7 +127,7 @@ class DuctRow {
   takeFocus(form) {
     const active = document.activeElement;
     const isIdle = active === null || active === document.body || this.line.contains(active);
-    if (isIdle) form.querySelector("input, button").focus();
+    if (isIdle) (form.querySelector("[data-first]") ?? form.querySelector("input, button, a")).focus();
   }
 
   /** Show or hide what else is known of it. */
