@@ -172,9 +172,12 @@ def test_looking_into_a_database_does_not_connect_it(panel: Panel) -> None:
 
 def test_two_views_of_it_agree_and_a_reloaded_page_has_it(panel: Panel) -> None:
     notebook = panel.notebook
+    panel.press("Connect files")
+    panel.awaits("files", "connected")
     cell = notebook.add("registry")
     notebook.run(cell)
     other = Panel(notebook, cell)
+    other.awaits("files", "connected", 2)
     panel.press("Connect db")
     other.awaits("db", "connected")
     notebook.save()
@@ -223,3 +226,31 @@ def test_the_filter_leaves_what_has_all_the_words(panel: Panel) -> None:
 def test_unloading_the_extension_takes_the_panel_out_of_the_page(panel: Panel) -> None:
     panel.notebook.run(panel.notebook.add("%unload_ext omniduct"))
     panel.notebook.wait(lambda: panel.node.count() == 0, "the panel to go")
+
+
+def test_views_that_go_are_forgotten(panel: Panel) -> None:
+    notebook = panel.notebook
+    views = "from omniduct.ipython.panel import showing; print(len(showing._panels[registry]._views))"
+    count = notebook.add(views)
+    for _ in range(5):
+        notebook.run(0)  # each puts another view into the place of the one before
+    notebook.wait(lambda: panel.node.count() == 1, "the panel")
+    notebook.run(count)
+    assert notebook.output(count).inner_text().strip() == "1"
+    notebook.page.evaluate("() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
+    notebook.wait(lambda: panel.node.count() == 0, "the panel to go")
+    notebook.run(count)
+    assert notebook.output(count).inner_text().strip() == "0"
+    notebook.run(0)
+    panel.awaits("db", "disconnected")
+
+
+def test_other_columns_show_at_once(panel: Panel) -> None:
+    notebook = panel.notebook
+    panel.press("Connect db")
+    panel.awaits("db", "connected")
+    notebook.run(notebook.add('%config DuctPanel.columns = ["state"]'))
+    notebook.run(notebook.add("%omniduct"))
+    notebook.wait(lambda: panel.node.locator("thead th").count() == 3, "the columns")
+    panel.awaits("db", "connected")
+    assert "duckdb" not in panel.row("db").inner_text()

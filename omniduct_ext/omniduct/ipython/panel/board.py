@@ -41,10 +41,12 @@ class Board:
         What is to be said of a duct besides its row.
     tell : callable
         Called, in the thread, with the rows that have changed, and with the order of all keys if that has.
-    """
 
-    check_every = 15.0
-    """Seconds between two checks of the ducts that are connected; 0 for none."""
+    Attributes
+    ----------
+    check_every : float
+        Seconds between two checks of the ducts that are connected; 0 for none.
+    """
 
     def __init__(
         self,
@@ -52,6 +54,7 @@ class Board:
         describe: Describe,
         tell: Callable[[list[dict[str, Any]], list[str] | None], None],
     ) -> None:
+        self.check_every = 15.0
         self._registry = registry
         self._describe = describe
         self._tell = tell
@@ -94,6 +97,12 @@ class Board:
         """Note that something of a duct's row has changed."""
         if duct is not None:
             self._note_key(key_of(duct), None)
+
+    def note_all(self) -> None:
+        """Note that somebody does not know how things are."""
+        self._changed.update(self._watched)
+        self._reordered = True
+        self._wake.set()
 
     def _note_key(self, key: str, _change: object) -> None:
         self._changed.add(key)

@@ -44,12 +44,14 @@ def shown(registry: DuctRegistry) -> Any:
     shell = get_ipython()
     if getattr(shell, "kernel", None) is None or not is_watched():
         return table_of(registry)
+    settings = _settings(shell)
     panel = _panels.get(registry)
     if panel is None:
         from omniduct.ipython.panel.widget import PanelWidget
 
-        settings = _settings(shell)
-        panel = _panels[registry] = PanelWidget(registry, list(settings.columns), settings.check_every)
+        panel = _panels[registry] = PanelWidget(registry)
+    panel.columns = list(settings.columns)
+    panel.check_every = settings.check_every
     return panel
 
 

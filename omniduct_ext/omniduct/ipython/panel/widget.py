@@ -50,10 +50,14 @@ class PanelWidget(anywidget.AnyWidget):
     ----------
     registry : DuctRegistry
         Whose ducts.
+
+    Attributes
+    ----------
     columns : list of str
         Which of "protocol", "where", "state" and "since" are shown.
     check_every : float
-        Seconds between two checks whether what is connected still is, while somebody sees the panel.
+        Seconds between two checks whether what is connected still is, while somebody sees the panel; 0 for
+        none.
     """
 
     _esm = _script()
@@ -64,18 +68,27 @@ class PanelWidget(anywidget.AnyWidget):
     columns = List(Unicode()).tag(sync=True)
     heartbeat = Unicode("").tag(sync=True)
 
-    def __init__(self, registry: DuctRegistry, columns: list[str], check_every: float) -> None:
+    def __init__(self, registry: DuctRegistry) -> None:
         self._registry = registry
         self._views: set[str] = set()
         self._fields = Fields(self._is_shown, self._note)
         self._workers = Workers(self._fields, self._note)
         self._board: Board | None = Board(registry, self._describe, self._push)
-        self._board.check_every = check_every
-        super().__init__(columns=columns, problems=self._problems())
+        super().__init__(problems=self._problems())
         self.on_msg(self._hear)
         _hear_at_once(self.comm)
 
     # What it shows
+
+    @property
+    def check_every(self) -> float:
+        """Of the board that it shows."""
+        return 0.0 if self._board is None else self._board.check_every
+
+    @check_every.setter
+    def check_every(self, seconds: float) -> None:
+        if self._board is not None:
+            self._board.check_every = seconds
 
     def current_rows(self) -> list[dict[str, Any]]:
         """All rows as they are now: for a page that comes to it later."""
@@ -117,7 +130,10 @@ class PanelWidget(anywidget.AnyWidget):
     def _hear_view(self, content: dict[str, Any]) -> None:
         view, seen = str(content["view"]), bool(content["seen"])
         (self._views.add if content["there"] else self._views.discard)(view)
-        cast("Board", self._board).see(seen and bool(self._views))
+        board = cast("Board", self._board)
+        board.see(seen and bool(self._views))
+        if content["begins"]:  # the page knows the rows as they were when it came to know the panel
+            board.note_all()
 
     def _hear_connect(self, content: dict[str, Any]) -> None:
         for duct in self._named(content):

@@ -11,8 +11,10 @@ class PanelView {
     this.id = newId("view");
     this.sent = 0;
     this.heard = 0;
+    this.hasBegun = false;
     this.send = (content) => this.say(content);
     this.build();
+    this.keepKeys();
     this.replace(model.get("rows"));
     this.showProblems();
     this.listen();
@@ -44,12 +46,28 @@ class PanelView {
         element("label", { for: filterId, className: "omniduct-hidden" }, "Filter ducts"), this.filter, this.count, all, none),
       this.busy, this.left, this.table, this.problems, this.said);
     this.el.append(this.panel);
-    // else the notebook takes keys for its own shortcuts, as Enter; those with Control, as for saving, stay its own
+  }
+
+  /** Else the notebook takes keys for its own shortcuts, as Enter; those with Control, as for saving, stay its own. */
+  keepKeys() {
     this.el.dataset.lmSuppressShortcuts = "true";
     this.el.addEventListener("keydown", (event) => {
       event.stopPropagation();
       if (event.ctrlKey || event.metaKey) this.hand(event);
     });
+  }
+
+  /** Begin anew, with other columns. */
+  rebuild() {
+    this.observer.disconnect();
+    this.panel.remove();
+    this.rows.clear();
+    this.build();
+    this.replace([]);
+    this.showProblems();
+    this.observer.observe(this.panel);
+    this.hasBegun = false;
+    this.tell();
   }
 
   /** Hand a key on to the page around. */
@@ -148,8 +166,10 @@ class PanelView {
       else this.hearDetails(message);
     };
     this.hearProblems = () => this.showProblems();
+    this.hearColumns = () => this.rebuild();
     this.model.on("msg:custom", this.hear);
     this.model.on("change:problems", this.hearProblems);
+    this.model.on("change:columns", this.hearColumns);
     this.isVisible = false;
     this.observer = new IntersectionObserver(([entry]) => { this.isVisible = entry.isIntersecting; this.tell(); });
     this.observer.observe(this.panel);
@@ -183,7 +203,9 @@ class PanelView {
   }
 
   tell(there = true) {
-    this.send({ type: "view", view: this.id, there, seen: there && this.isVisible && !document.hidden });
+    const seen = there && this.isVisible && !document.hidden;
+    this.send({ type: "view", view: this.id, there, seen, begins: !this.hasBegun });
+    this.hasBegun = true;
   }
 
   close() {
@@ -192,6 +214,7 @@ class PanelView {
     document.removeEventListener("visibilitychange", this.tellVisibility);
     this.model.off("msg:custom", this.hear);
     this.model.off("change:problems", this.hearProblems);
+    this.model.off("change:columns", this.hearColumns);
     this.tell(false);
   }
 }

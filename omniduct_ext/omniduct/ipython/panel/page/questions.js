@@ -13,7 +13,7 @@ function loginLink({ label, url }) {
 
 /** Yes or no. */
 function confirmForm(question, send) {
-  const yes = element("button", { type: "submit", className: "omniduct-button omniduct-first" }, "Yes");
+  const yes = element("button", { type: "submit", className: "omniduct-button" }, "Yes");
   // the focus is on it: a key pressed too early trusts nobody
   const no = element("button", { type: "button", className: "omniduct-button", "data-first": "" }, "No");
   const form = emptyForm(question, send);
