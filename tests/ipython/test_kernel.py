@@ -239,7 +239,7 @@ def test_a_statement_of_another_thread_is_cancelled_by_cancel_only(kernel: Kerne
         "    except Exception as error:\n        said.append(str(error))\n"
         "thread = threading.Thread(target=work); thread.start()"
     )
-    sent = kernel.start("import time\ntime.sleep(20)")
+    sent = kernel.start("import time\nprint('begun', flush=True)\ntime.sleep(20)", "begun")
     kernel.interrupt()
     assert kernel.finish(sent).ename == "KeyboardInterrupt"
     assert kernel.value("thread.is_alive()") == "True"

@@ -63,7 +63,9 @@ class Terminal:
         """Wait for the next prompt, and what was printed before it."""
         self.inputs += 1
         self._child.expect(rf"In \[{self.inputs}\]: ")
-        return plain(self._child.before)
+        said = plain(self._child.before)
+        self._child.waitnoecho()  # what is typed before that is a line to the terminal, and no keys
+        return said
 
     def see(self, text: str) -> None:
         """Wait until a text is printed."""

@@ -301,4 +301,4 @@ def test_the_end_of_python_does_not_wait_for_segments_that_are_let_go() -> None:
         at = time.time()
     found, left = ended.stdout.splitlines()
     assert (found, ended.stderr) == ("[(1,), (2,)]", "")
-    assert at - float(left) < 1.5
+    assert at - float(left) < 8
