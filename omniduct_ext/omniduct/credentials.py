@@ -12,6 +12,7 @@ is not (a cell that cannot go on without the answer).
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import os
 import re
@@ -20,7 +21,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
 
 from omniduct.errors import DuctAuthenticationError, DuctDriverMissing, DuctPromptUnavailable, Interrupted
@@ -240,7 +240,7 @@ def _from_command(command: str, duct: str, field: str, _username: Callable[[], s
 _SOURCES = {"env": _from_env, "keyring": _from_keyring, "command": _from_command}
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Question:
     """What has to be asked of the person."""
 
@@ -251,6 +251,10 @@ class Question:
     asker: object = None
     known: Callable[[], str | None] | None = None
     """Looked up before the person is asked, by the one who would ask."""
+    withdrawn: threading.Event = dataclasses.field(
+        default_factory=threading.Event, init=False, repr=False, compare=False
+    )
+    """Set while one that cannot wait asks it instead of a patient prompter."""
 
     @property
     def key(self) -> tuple[int, str, str]:
@@ -275,7 +279,7 @@ class Prompter(Protocol):
         """Ask, wait, and return the answer (a bool for a ``confirm``)."""
 
     def withdraw(self, question: Question) -> None:
-        """Stop asking: `ask` raises `Withdrawn`. Only called on a patient prompter."""
+        """Stop asking: `ask` raises `Withdrawn`, even if it is yet to be called. Only for patient ones."""
 
 
 class Link(Protocol):
@@ -406,6 +410,7 @@ def _own_or_join(question: Question) -> tuple[_Asked, Prompter | None]:
         asked = _asked.get(question.key)
         if asked is None:
             prompter = prompter or _Nobody()
+            question.withdrawn.clear()
             asked = _asked[question.key] = _Asked(question, prompter)
             return asked, prompter
         if prompter is None or prompter.patient or not asked.owner.patient:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from IPython.core.getipython import get_ipython
 
 from omniduct.databases.session.showing import Line
+from omniduct.ipython import threads
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -151,9 +152,7 @@ def show_while(over: threading.Event, describe: Callable[[], tuple[str, str]]) -
     ended = over.is_set()  # asked first: it may end while this is shown
     handle.display(_page(*describe()), raw=True)
     if not ended:
-        threading.Thread(
-            target=_keep, args=(handle, over, describe), name="omniduct shows progress", daemon=True
-        ).start()
+        threads.start("omniduct shows progress", _keep, handle, over, describe)
     return True
 
 

@@ -112,6 +112,23 @@ def test_a_cell_takes_the_question_over_and_both_have_the_answer(fields: Fields)
     assert fields._open == {}
 
 
+def test_a_cell_takes_over_a_question_whose_field_is_yet_to_open(fields: Fields) -> None:
+    in_keyring, taken = threading.Event(), threading.Event()
+
+    def known() -> None:
+        if not in_keyring.is_set():  # the first who looks there
+            in_keyring.set()
+            taken.wait(5)
+
+    asked = Asked(fields, question(known=known))
+    in_keyring.wait(5)
+    with prompting_with(Cell("from the cell")):
+        assert ask(question()) == "from the cell"
+    taken.set()
+    assert asked.end() == "from the cell"
+    assert fields._open == {}
+
+
 def test_a_second_who_asks_the_same_shares_the_field(fields: Fields) -> None:
     first = Asked(fields, question())
     (key,) = opened(fields)

@@ -53,7 +53,7 @@ def test_a_closed_panel_leaves_no_observer_no_thread_and_no_widget(registry: Duc
     before = observers(registry), panels_threads()
     for _ in range(20):
         panel = PanelWidget(registry)
-        panel._hear(panel, {"type": "view", "view": "1", "there": True, "seen": True, "begins": True}, None)
+        panel._hear(panel, {"type": "view", "view": "1", "there": True, "seen": True}, None)
         registry["a"].connect()
         panel.close()
         registry["a"].disconnect()
@@ -69,7 +69,7 @@ def test_a_panel_shown_often_is_one(registry: DuctRegistry) -> None:
     for view in range(50):
         panel._repr_mimebundle_()
         for there in (True, False):
-            said = {"type": "view", "view": str(view), "there": there, "seen": there, "begins": there}
+            said = {"type": "view", "view": str(view), "there": there, "seen": there}
             panel._hear(panel, said, None)
     assert panel._views == set()
     assert (panels_threads(), len(observers(registry))) == (threads, observed)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from omniduct.core.lifecycle import CONNECTED
 from omniduct.duct import Duct
+from omniduct.ipython import threads
 from omniduct.ipython.panel.rows import in_order, key_of, row_of
 
 if TYPE_CHECKING:
@@ -69,9 +70,7 @@ class Board:
         self._take_in()
         self._changed.clear()  # a page begins with all rows
         registry.observe(self._note_names, names="revision")
-        threading.Thread(
-            target=_run, args=(weakref.ref(self), self._wake), name="omniduct panel", daemon=True
-        ).start()
+        threads.start("omniduct panel", _run, weakref.ref(self), self._wake)
 
     # What there is
 
@@ -97,12 +96,6 @@ class Board:
         """Note that something of a duct's row has changed."""
         if duct is not None:
             self._note_key(key_of(duct), None)
-
-    def note_all(self) -> None:
-        """Note that somebody does not know how things are."""
-        self._changed.update(self._watched)
-        self._reordered = True
-        self._wake.set()
 
     def _note_key(self, key: str, _change: object) -> None:
         self._changed.add(key)

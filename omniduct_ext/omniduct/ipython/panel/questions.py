@@ -53,7 +53,6 @@ class _Field:
         self.wanted_by = _connected.get()
         self.over = threading.Event()
         self.answer: Answer | None = None
-        self.withdrawn = False
         is_password = question.kind == "secret" and question.field == "password"
         self.can_save = is_password and isinstance(question.asker, Duct) and remembered.can_save()
 
@@ -138,6 +137,8 @@ class Fields:
         """
         asked = _Field(question)
         self._open[asked.key] = asked
+        if question.withdrawn.is_set():  # while its answer was looked up elsewhere
+            asked.over.set()
         self._tell(asked)
         try:
             with self.waiting():
@@ -145,7 +146,7 @@ class Fields:
         finally:
             self._open.pop(asked.key, None)
             self._tell(asked)
-        if asked.withdrawn:
+        if question.withdrawn.is_set():
             raise Withdrawn
         answer, asked.answer = asked.answer, None
         if answer is None:
@@ -154,10 +155,10 @@ class Fields:
         return answer.text
 
     def withdraw(self, question: Question) -> None:
-        """Close the field; `ask` raises `Withdrawn`."""
+        """Close the field, also one that is yet to open; `ask` raises `Withdrawn`."""
+        question.withdrawn.set()
         for asked in list(self._open.values()):
             if asked.question is question:
-                asked.withdrawn = True
                 asked.over.set()
 
     @contextlib.contextmanager

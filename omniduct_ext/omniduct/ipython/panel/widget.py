@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,6 +12,7 @@ from traitlets import Dict, List, Unicode
 from omniduct.core import cleanup
 from omniduct.core.failures import redact
 from omniduct.errors import DuctError
+from omniduct.ipython import threads
 from omniduct.ipython.panel import details, statements
 from omniduct.ipython.panel.board import Board
 from omniduct.ipython.panel.connecting import Workers
@@ -30,7 +30,7 @@ __all__ = ["PanelWidget"]
 logger = logging.getLogger("omniduct")
 
 _PAGE = Path(__file__).with_name("page")
-_SCRIPTS = ("elements.js", "questions.js", "details.js", "rows.js", "panel.js")
+_SCRIPTS = ("elements.js", "questions.js", "details.js", "rows.js", "kernel.js", "panel.js")
 
 
 def _script() -> str:
@@ -66,7 +66,6 @@ class PanelWidget(anywidget.AnyWidget):
     rows = List(Dict()).tag(sync=True, to_json=lambda value, widget: widget.current_rows())
     problems = List(Unicode()).tag(sync=True)
     columns = List(Unicode()).tag(sync=True)
-    heartbeat = Unicode("").tag(sync=True)
 
     def __init__(self, registry: DuctRegistry) -> None:
         self._registry = registry
@@ -132,8 +131,6 @@ class PanelWidget(anywidget.AnyWidget):
         (self._views.add if content["there"] else self._views.discard)(view)
         board = cast("Board", self._board)
         board.see(seen and bool(self._views))
-        if content["begins"]:  # the page knows the rows as they were when it came to know the panel
-            board.note_all()
 
     def _hear_connect(self, content: dict[str, Any]) -> None:
         for duct in self._named(content):
@@ -154,9 +151,7 @@ class PanelWidget(anywidget.AnyWidget):
     def _hear_open(self, content: dict[str, Any]) -> None:
         path = [str(part) for part in content["path"]]
         for duct in self._named(content):
-            threading.Thread(
-                target=self._open, args=(duct, path), name=f"omniduct opens {duct.name}", daemon=True
-            ).start()
+            threads.start(f"omniduct opens {duct.name}", self._open, duct, path)
 
     def _open(self, duct: Duct, path: list[str]) -> None:
         """Tell the page what is below a namespace; in a thread, as the service is asked."""

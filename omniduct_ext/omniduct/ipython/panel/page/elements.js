@@ -1,4 +1,4 @@
-/* The panel's page. These files are read one behind the other, as one module: elements, questions, rows, panel. */
+/* The panel's page. These files are read one behind the other, as one module: elements, questions, details, rows, kernel, panel. */
 
 /** An element with its properties (attributes where they have a dash, or are `role`), and what is in it. */
 function element(tag, properties = {}, ...children) {

@@ -11,7 +11,7 @@ class PanelView {
     this.id = newId("view");
     this.sent = 0;
     this.heard = 0;
-    this.hasBegun = false;
+    this.isOver = false;
     this.send = (content) => this.say(content);
     this.build();
     this.keepKeys();
@@ -32,8 +32,9 @@ class PanelView {
     this.said = element("span", { className: "omniduct-hidden", role: "status" });
     this.busy = element("p", { className: "omniduct-busy", role: "status" });
     this.left = element("p", { className: "omniduct-busy", role: "status" });
-    const all = this.button("Connect all", () => this.sendAll("connect"));
-    const none = this.button("Disconnect all", () => this.sendAll("disconnect"));
+    this.over = element("p", { className: "omniduct-over", role: "status" });
+    this.all = this.button("Connect all", () => this.sendAll("connect"));
+    this.none = this.button("Disconnect all", () => this.sendAll("disconnect"));
     this.table = element("table", { className: "omniduct-table" },
       element("caption", { className: "omniduct-hidden" }, "Ducts and their state"),
       element("thead", {}, element("tr", {},
@@ -43,8 +44,8 @@ class PanelView {
     this.problems = element("ul", { className: "omniduct-problems" });
     this.panel = element("section", { className: "omniduct-panel", "aria-label": "omniduct" },
       element("div", { className: "omniduct-tools" },
-        element("label", { for: filterId, className: "omniduct-hidden" }, "Filter ducts"), this.filter, this.count, all, none),
-      this.busy, this.left, this.table, this.problems, this.said);
+        element("label", { for: filterId, className: "omniduct-hidden" }, "Filter ducts"), this.filter, this.count, this.all, this.none),
+      this.over, this.busy, this.left, this.table, this.problems, this.said);
     this.el.append(this.panel);
   }
 
@@ -59,15 +60,14 @@ class PanelView {
 
   /** Begin anew, with other columns. */
   rebuild() {
+    const rows = [...this.rows.values()].map(({ row }) => row);
     this.observer.disconnect();
     this.panel.remove();
     this.rows.clear();
     this.build();
-    this.replace([]);
+    this.replace(rows);
     this.showProblems();
     this.observer.observe(this.panel);
-    this.hasBegun = false;
-    this.tell();
   }
 
   /** Hand a key on to the page around. */
@@ -84,6 +84,7 @@ class PanelView {
 
   /** To all that the filter shows and that it means anything to; who is at a statement is left. */
   sendAll(type) {
+    if (this.isOver) return;
     const wanted = [...this.rows.values()].filter(({ row, line }) =>
       !line.hidden && !row.doing && (row.state === "connected") === (type === "disconnect"));
     const busy = type === "disconnect" ? wanted.filter(({ row }) => row.running) : [];
@@ -113,12 +114,13 @@ class PanelView {
   take({ rows, order }) {
     const shown = this.filter.value !== "";
     for (const row of rows) this.put(row);
-    if (order) this.arrange(order);
+    if (order && order.join() !== this.order) this.arrange(order);
     else if (shown) this.applyFilter();
   }
 
   /** The lines in their order, by kind; those of ducts that are gone go. */
   arrange(order) {
+    this.order = order.join();
     const wanted = new Set(order);
     for (const key of [...this.rows.keys()]) if (!wanted.has(key)) this.rows.delete(key);
     const groups = new Map();
@@ -180,12 +182,13 @@ class PanelView {
 
   /** Tell the kernel; the person is told when it cannot listen now. */
   say(content) {
+    if (this.isOver) return;
     this.sent += 1;
     const number = this.sent;
     this.model.send({ ...content, number, view: this.id });
     if (content.type === "view") return;
     setTimeout(() => {
-      if (this.heard < number) setText(this.busy, "The kernel is busy: this is done when the running cell has ended.");
+      if (this.heard < number && !this.isOver) setText(this.busy, "The kernel is busy: this is done when the running cell has ended.");
     }, BUSY_AFTER);
   }
 
@@ -203,9 +206,18 @@ class PanelView {
   }
 
   tell(there = true) {
-    const seen = there && this.isVisible && !document.hidden;
-    this.send({ type: "view", view: this.id, there, seen, begins: !this.hasBegun });
-    this.hasBegun = true;
+    this.send({ type: "view", view: this.id, there, seen: there && this.isVisible && !document.hidden });
+  }
+
+  /** There is no kernel any more: the names stay, and nothing can be done; the filter needs no kernel. */
+  end() {
+    this.isOver = true;
+    this.close();
+    for (const row of this.rows.values()) row.end();
+    for (const button of [this.all, this.none]) setAttribute(button, "aria-disabled", "true");
+    for (const line of [this.busy, this.left, this.said]) setText(line, "");
+    setText(this.over, "The kernel is gone: run the cell again.");
+    this.applyFilter();
   }
 
   close() {
@@ -219,9 +231,20 @@ class PanelView {
   }
 }
 
-export default {
-  render({ model, el }) {
-    const view = new PanelView(model, el);
-    return () => view.close();
-  },
+export default () => {
+  let kernel;
+  return {
+    initialize({ model }) {
+      kernel = new KernelWatch(model);
+      return () => kernel.close();
+    },
+    render({ model, el }) {
+      const view = new PanelView(model, el);
+      kernel.add(view);
+      return () => {
+        kernel.views.delete(view);
+        view.close();
+      };
+    },
+  };
 };

@@ -11,7 +11,7 @@ class DuctRow {
     this.send = send;
     this.columns = columns;
     this.name = element("button", { type: "button", className: "omniduct-name", "aria-expanded": "false" });
-    this.name.addEventListener("click", () => this.open(this.details === null || this.details.node.hidden));
+    this.name.addEventListener("click", () => this.toggle());
     this.details = null;
     this.aliases = element("span", { className: "omniduct-aliases" });
     this.symbol = element("span", { className: "omniduct-symbol", "aria-hidden": "true" });
@@ -128,6 +128,21 @@ class DuctRow {
     const active = document.activeElement;
     const isIdle = active === null || active === document.body || this.line.contains(active);
     if (isIdle) (form.querySelector("[data-first]") ?? form.querySelector("input, button, a")).focus();
+  }
+
+  toggle() {
+    if (this.name.getAttribute("aria-disabled")) return;
+    this.open(this.details === null || this.details.node.hidden);
+  }
+
+  /** The kernel is gone, and with it what it was connected to, and what it asked. */
+  end() {
+    if (this.details) {
+      if (this.details.node.contains(document.activeElement)) this.name.focus();
+      this.open(false);
+    }
+    this.update({ ...this.row, state: "disconnected", doing: "", error: "", running: 0, calls: [], questions: [] });
+    for (const button of [this.name, this.action]) setAttribute(button, "aria-disabled", "true");
   }
 
   /** Show or hide what else is known of it. */

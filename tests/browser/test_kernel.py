@@ -1,0 +1,101 @@
+"""The panel in a page whose kernel goes: by a restart, by its death, or for good."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.browser.conftest import Pages
+from tests.browser.pages import Notebook
+from tests.browser.panels import Panel
+from tests.services.jupyter import Jupyter
+
+DUCTS = {"databases": {"db": {"protocol": "duckdb"}, "asks": {"protocol": "sqlite", "password": True}}}
+CONFIG = f"""
+c = get_config()
+c.InteractiveShellApp.extensions = ["omniduct"]
+c.DuctRegistry.ducts = {DUCTS!r}
+"""
+RESTART = "() => window.jupyterapp.shell.currentWidget.sessionContext.restartKernel()"
+GONE = "The kernel is gone: run the cell again."
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Jupyter]:
+    with Jupyter("lab", CONFIG) as lab:
+        yield lab
+
+
+@pytest.fixture
+def panel(pages: Pages, lab: Jupyter) -> Panel:
+    return shown(pages(), lab)
+
+
+def shown(page: Any, jupyter: Jupyter) -> Panel:
+    """A panel with a duct that is connected and open, and one that asks."""
+    notebook = Notebook(page, jupyter, "%omniduct", "import os; os.getpid()")
+    notebook.run(0)
+    panel = Panel(notebook)
+    panel.press("Connect db")
+    panel.awaits("db", "connected")
+    panel.press("db")
+    panel.node.get_by_role("treeitem", name="memory").wait_for()
+    panel.press("Connect asks")
+    panel.node.get_by_label("Password for asks").wait_for()
+    return panel
+
+
+def is_over(panel: Panel) -> None:
+    """Nothing of it looks alive, and nothing happens at a click or a key."""
+    panel.node.get_by_role("status").get_by_text(GONE).wait_for()
+    buttons = panel.node.get_by_role("button").all()
+    assert buttons and all(button.get_attribute("aria-disabled") == "true" for button in buttons)
+    assert panel.node.locator("form, [role=treeitem]:visible").count() == 0
+    assert panel.state("db") == panel.state("asks") == "disconnected"
+    before = panel.node.inner_html()
+    for button in buttons:
+        button.click(force=True)
+        button.press("Enter")
+    panel.notebook.page.wait_for_timeout(1500)  # by when a kernel that does not answer is called busy
+    assert panel.node.inner_html() == before
+
+
+def test_after_a_restart_the_panel_is_over_until_its_cell_has_run_again(panel: Panel) -> None:
+    notebook = panel.notebook
+    notebook.page.evaluate(RESTART)
+    is_over(panel)
+    notebook.start(0)
+    notebook.wait(lambda: panel.node.get_by_text(GONE).count() == 0, "a new panel")
+    panel.press("Connect db")
+    panel.awaits("db", "connected")
+
+
+def test_a_second_view_after_a_restart_is_over_too(panel: Panel) -> None:
+    page = panel.notebook.page
+    page.evaluate(RESTART)
+    is_over(panel)
+    panel.notebook.cell(0).locator(".jp-OutputArea-output").click(button="right", position={"x": 2, "y": 2})
+    page.get_by_role("menuitem", name="Create New View for Cell Output").click()
+    page.locator(".jp-LinkedOutputView").get_by_text(GONE).wait_for()
+
+
+def test_a_kernel_that_dies_ends_the_panel(panel: Panel) -> None:
+    notebook = panel.notebook
+    notebook.run(1)
+    os.kill(int(notebook.output(1).inner_text().split()[-1]), signal.SIGKILL)
+    is_over(panel)
+
+
+def test_a_kernel_that_is_shut_down_ends_the_panel(panel: Panel, lab: Jupyter) -> None:
+    lab.end_kernels()
+    is_over(panel)
+
+
+def test_notebook_7_says_it_too(pages: Pages) -> None:
+    with Jupyter("notebook", CONFIG) as notebook_7:
+        panel = shown(pages(), notebook_7)
+        panel.notebook.page.evaluate(RESTART)
+        is_over(panel)
