@@ -172,17 +172,30 @@ def test_looking_into_a_database_does_not_connect_it(panel: Panel) -> None:
 
 def test_two_views_of_it_agree_and_a_reloaded_page_has_it(panel: Panel) -> None:
     notebook = panel.notebook
-    panel.press("Connect files")
-    panel.awaits("files", "connected")
     cell = notebook.add("registry")
     notebook.run(cell)
     other = Panel(notebook, cell)
-    other.awaits("files", "connected", 2)
     panel.press("Connect db")
     other.awaits("db", "connected")
     notebook.save()
     notebook.open()
     Panel(notebook).awaits("db", "connected")
+
+
+def test_a_view_that_comes_later_shows_how_it_is_now(panel: Panel) -> None:
+    notebook = panel.notebook
+    panel.press("Connect db")
+    panel.awaits("db", "connected")
+    panel.press("Connect pg")
+    panel.node.get_by_label("Password for pg").wait_for()
+    notebook.run(notebook.add("registry.new('later', 'duckdb'); None"))
+    panel.row("later").wait_for()
+    cell = notebook.add("registry")
+    notebook.run(cell)
+    other = Panel(notebook, cell)
+    other.awaits("db", "connected", 2)
+    other.node.get_by_label("Password for pg").wait_for()
+    assert other.state("later") == "disconnected"
 
 
 def test_the_saved_file_has_a_table_of_text_and_no_secret(panel: Panel, postgresql: PostgreSQL) -> None:

@@ -78,6 +78,13 @@ def test_changes_are_told_in_the_context_of_who_made_it(registry: DuctRegistry) 
     assert set(told) == {"the cell"}
 
 
+def test_all_is_told_to_a_view_that_comes_later(board: Board, told: Told) -> None:
+    board.tell_all()
+    until(lambda: told.order is not None)
+    assert told.order == [row["key"] for row in board.rows()]
+    assert list(told.rows) == ["a", "b"] and told.count == 2
+
+
 def test_a_change_is_told_of_its_row_alone(board: Board, told: Told, registry: DuctRegistry) -> None:
     registry["a"].connect()
     until(lambda: told.rows.get("a", {}).get("state") == "connected")

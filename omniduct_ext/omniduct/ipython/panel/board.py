@@ -112,6 +112,11 @@ class Board:
         self._seen = seen
         self._wake.set()
 
+    def tell_all(self) -> None:
+        """Have all rows told, and their order: there is a view that may know older ones."""
+        self._changed.update(list(self._watched))
+        self._note_names(None)
+
     def close(self) -> None:
         """Watch no more."""
         self._closed = True

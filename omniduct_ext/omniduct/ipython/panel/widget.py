@@ -128,8 +128,10 @@ class PanelWidget(anywidget.AnyWidget):
 
     def _hear_view(self, content: dict[str, Any]) -> None:
         view, seen = str(content["view"]), bool(content["seen"])
-        (self._views.add if content["there"] else self._views.discard)(view)
         board = cast("Board", self._board)
+        if content["there"] and view not in self._views:
+            board.tell_all()
+        (self._views.add if content["there"] else self._views.discard)(view)
         board.see(seen and bool(self._views))
 
     def _hear_connect(self, content: dict[str, Any]) -> None:
@@ -182,6 +184,7 @@ class PanelWidget(anywidget.AnyWidget):
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         if data is None:
             return None
+        self.send_state("rows")  # a page that has shown it before has those of then
         table = table_of(self._registry)
         data["text/plain"], data["text/html"] = repr(table), table._repr_html_()
         return data, metadata

@@ -60,7 +60,7 @@ class PanelView {
 
   /** Begin anew, with other columns. */
   rebuild() {
-    const rows = [...this.rows.values()].map(({ row }) => row);
+    const rows = this.groups.flatMap((group) => group.rows.map(({ row }) => row));
     this.observer.disconnect();
     this.panel.remove();
     this.rows.clear();
