@@ -10,22 +10,17 @@ from typing import Any
 import pytest
 from tests.browser.conftest import Pages
 from tests.browser.pages import Notebook
-from tests.browser.panels import Panel
+from tests.browser.panels import CONFIG, Panel
 from tests.services.jupyter import Jupyter
 
 DUCTS = {"databases": {"db": {"protocol": "duckdb"}, "asks": {"protocol": "sqlite", "password": True}}}
-CONFIG = f"""
-c = get_config()
-c.InteractiveShellApp.extensions = ["omniduct"]
-c.DuctRegistry.ducts = {DUCTS!r}
-"""
 RESTART = "() => window.jupyterapp.shell.currentWidget.sessionContext.restartKernel()"
 GONE = "The kernel is gone: run the cell again."
 
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Jupyter]:
-    with Jupyter("lab", CONFIG) as lab:
+    with Jupyter("lab", CONFIG.format(DUCTS)) as lab:
         yield lab
 
 
@@ -95,7 +90,7 @@ def test_a_kernel_that_is_shut_down_ends_the_panel(panel: Panel, lab: Jupyter) -
 
 
 def test_notebook_7_says_it_too(pages: Pages) -> None:
-    with Jupyter("notebook", CONFIG) as notebook_7:
+    with Jupyter("notebook", CONFIG.format(DUCTS)) as notebook_7:
         panel = shown(pages(), notebook_7)
         panel.notebook.page.evaluate(RESTART)
         is_over(panel)

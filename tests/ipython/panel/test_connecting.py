@@ -95,7 +95,9 @@ def test_cancelling_closes_the_question_and_is_no_failure(panel: Panel, duct: Tc
     panel.asked(duct)
     panel.workers.disconnect(duct)
     panel.awaits(duct, "disconnected")
-    assert panel.fields.of(duct) == []
+    until(lambda: panel.fields.of(duct) == [], "the field to close")
+    until(lambda: panel.workers.doing(duct) == "", "the thread to end")
+    assert duct.status.state == "disconnected"
 
 
 def test_connecting_is_cancelled_while_the_service_is_silent(panel: Panel, service: Service) -> None:
