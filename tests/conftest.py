@@ -7,12 +7,10 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from tests.services.shared import shared
-from tests.services.trino import Trino, whole_trino
 
 from omniduct.testing.report import ContractTable
 
@@ -77,10 +75,3 @@ def pytest_configure(config: pytest.Config) -> None:
     if os.environ.get(NEED_SERVICES) == "1":
         # As a plug-in it holds for the package's docstring examples too, which are not beneath this folder.
         config.pluginmanager.register(EverySkipFails(), "omniduct-every-skip-fails")
-
-
-@pytest.fixture(scope="session")
-def trino_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trino]:
-    """A Trino with all it can have, for all tests of all processes: no test stops, freezes or changes it."""
-    with shared(whole_trino, "trino", tmp_path_factory) as server:
-        yield server

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from tests.databases import conftest as databases
 from tests.services.postgresql import PostgreSQL
 from tests.services.processes import program
 
@@ -15,6 +16,8 @@ FLAGS = (
 ).split()
 
 Pages = Callable[..., Any]
+
+trino_server = databases.trino_server
 
 
 @pytest.fixture(scope="session")

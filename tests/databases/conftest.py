@@ -13,7 +13,7 @@ from tests.services.postgresql import PostgreSQL
 from tests.services.presto import Presto
 from tests.services.processes import Server
 from tests.services.shared import shared
-from tests.services.trino import Trino
+from tests.services.trino import Trino, whole_trino
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +34,13 @@ def mariadb_server() -> Iterator[MariaDB]:
 def firebird_server() -> Iterator[Firebird]:
     """A Firebird for all tests, which no test stops, freezes or reconfigures."""
     with Firebird() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def trino_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trino]:
+    """A Trino with all it can have, for all tests of all processes: no test stops, freezes or changes it."""
+    with shared(whole_trino, "trino", tmp_path_factory) as server:
         yield server
 
 
