@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import gc
 import os
 import subprocess
 import sys
@@ -168,6 +169,25 @@ def test_a_cancel_that_is_not_heard_cuts_the_connection(
         proxy.thaw()
         assert duct.query("SELECT 1 FROM rdb$database", format="tuple") == [(1,)]
         duct.disconnect()
+
+
+def test_rows_that_a_cut_connection_leaves_are_collected_in_silence(
+    firebird_server: Firebird, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ignored: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", ignored.append)
+    with Proxy(firebird_server.host, firebird_server.port) as proxy:
+        duct = connect(firebird_server, port=proxy.port)
+        stream = duct.stream("SELECT a.rdb$field_name FROM rdb$fields a, rdb$fields b")
+        next(stream)
+        proxy.cut()
+        with pytest.raises(DuctConnectionError):
+            for _ in stream:
+                pass
+        duct.disconnect()
+        del stream, duct
+        gc.collect()
+    assert [str(each.exc_value) for each in ignored] == []
 
 
 # Statements

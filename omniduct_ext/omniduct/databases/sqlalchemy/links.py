@@ -173,12 +173,18 @@ class Link:
             impatient.cancel()
 
     def _drop_rows(self) -> None:
-        """Leave the rows that were not fetched: pymysql would read them to the last."""
+        """Leave the rows that were not fetched: pymysql would read them to the last, and others free them."""
         running, self.running = self.running, None
         result: Any = getattr(running, "_result", None)
         if getattr(result, "unbuffered_active", False):
             result.unbuffered_active = False
             result.connection = running.connection = None
+        statement: Any = getattr(running, "_stmt", None)  # Firebird's
+        if statement is not None:
+            try:
+                running.close()
+            except Exception:
+                _let_go(statement)
 
     def __del__(self) -> None:
         with contextlib.suppress(Exception):
@@ -219,8 +225,19 @@ def closed_on_failure(cursor: Any) -> Iterator[None]:
 
 def _end(dbapi: Any) -> None:
     """Close a connection, whatever has become of it."""
+    statements = [reference() for reference in getattr(dbapi, "_statements", ())]  # Firebird's
     with contextlib.suppress(Exception):
         dbapi.close()
+    for statement in filter(None, statements):
+        _let_go(statement)
+
+
+def _let_go(statement: Any) -> None:
+    """Have Firebird's driver not free a statement that went with its connection.
+
+    It would fail, and say so on the screen, whenever a collector of garbage comes by.
+    """
+    statement._istmt = statement._in_meta = statement._out_meta = None
 
 
 class BufferedCursor:
