@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextvars
 import gc
 import threading
 import time
@@ -65,17 +64,6 @@ def test_it_begins_with_all_rows_and_tells_nothing(board: Board, told: Told) -> 
     ]
     time.sleep(0.2)
     assert told.count == 0
-
-
-def test_changes_are_told_in_the_context_of_who_made_it(registry: DuctRegistry) -> None:
-    parent = contextvars.ContextVar[str]("parent")  # as a kernel keeps there what a message belongs to
-    parent.set("the cell")
-    told: list[str | None] = []
-    board = Board(registry, lambda duct: {}, lambda rows, order: told.append(parent.get(None)))
-    registry["a"].connect()
-    until(lambda: told)
-    board.close()
-    assert set(told) == {"the cell"}
 
 
 def test_all_is_told_to_a_view_that_comes_later(board: Board, told: Told) -> None:
