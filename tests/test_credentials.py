@@ -561,6 +561,29 @@ def test_a_question_is_taken_neither_from_one_that_cannot_wait_nor_by_one_that_c
     assert (other.asked, owner.withdrawn) == ([], [])
 
 
+def test_the_main_thread_does_not_wait_for_the_page_that_it_serves() -> None:
+    duct, field = CredentialsDuct(name="db", password=True), Person(SENTINEL, patient=True, slow=True)
+    with connecting(duct, field) as clicked:
+        with pytest.raises(DuctPromptUnavailable, match="db: its password has to be asked for"):
+            duct.connect()
+        field.may_answer.set()
+    assert clicked == [SENTINEL]
+
+
+def test_another_thread_waits_for_a_page_but_not_for_one_that_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    duct, field = CredentialsDuct(name="db", password=True), Person(SENTINEL, patient=True, slow=True)
+    with connecting(duct, field):
+        with monkeypatch.context() as gone:
+            gone.setattr(field, "can_ask", lambda: False)
+            (error,) = in_threads(1, lambda: duct.password)
+        assert isinstance(error, DuctPromptUnavailable)
+        field.answers_soon()
+        assert in_threads(1, lambda: duct.password) == [SENTINEL]
+    assert len(field.asked) == 1
+
+
 def test_when_the_cell_that_took_the_question_is_interrupted_the_field_asks_again() -> None:
     duct = CredentialsDuct(name="db", password=True)
     field, cell = Person(SENTINEL, patient=True, slow=True), Person(KeyboardInterrupt())

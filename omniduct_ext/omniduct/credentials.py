@@ -413,11 +413,18 @@ def _own_or_join(question: Question) -> tuple[_Asked, Prompter | None]:
             question.withdrawn.clear()
             asked = _asked[question.key] = _Asked(question, prompter)
             return asked, prompter
+        if prompter is None and asked.owner.patient and not _may_wait_for(asked.owner):
+            raise _nobody(question)
         if prompter is None or prompter.patient or not asked.owner.patient:
             return asked, None
         former, asked.owner = asked.owner, prompter
     former.withdraw(asked.question)
     return asked, None if asked.over.is_set() else prompter  # answered in this very moment
+
+
+def _may_wait_for(owner: Prompter) -> bool:
+    """Whether one who can ask nobody may wait for what a page is asking: the main thread serves the page."""
+    return threading.current_thread() is not threading.main_thread() and owner.can_ask()
 
 
 def _put(asked: _Asked, prompter: Prompter) -> None:

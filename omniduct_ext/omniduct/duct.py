@@ -284,6 +284,7 @@ class Duct(ABC):
         if life.in_use(self.PROBE_AFTER_IDLE) or life.leads():
             life.touch()
             return self
+        begun = life.cancels
         if life.state == CONNECTED:
             self.is_connected()
         if life.state == LOST:
@@ -291,7 +292,7 @@ class Duct(ABC):
         for refusals in range(3):
             used = self.__gather()
             try:
-                life.share_connect(self.name, self.__open, self.__undo)
+                life.share_connect(self.name, self.__open, self.__undo, begun)
                 self._login_refused = False
                 return self
             except DuctAuthenticationError:

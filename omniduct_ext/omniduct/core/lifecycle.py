@@ -73,6 +73,10 @@ def twin(error: DuctError) -> DuctError:
     return other
 
 
+def _cancelled(name: str) -> DuctConnectionError:
+    return DuctConnectionError(f"{name}: connecting was cancelled by disconnecting")
+
+
 class Lifecycle:
     """The state of one duct.
 
@@ -91,6 +95,7 @@ class Lifecycle:
         self.lock = threading.RLock()
         self._attempt: _Attempt | None = None
         self.connections = 0  # made so far: tells one connection from the next
+        self.cancels = 0  # calls of `disconnect` while it was not connected
         self._checks = 0  # under way
         self._no_checks = threading.Condition(self.lock)
         self._checkers: set[int] = set()
@@ -267,17 +272,20 @@ class Lifecycle:
             return True
         return threading.get_ident() in self._checkers
 
-    def share_connect(self, name: str, connect: Callable[[], None], undo: Callable[[], None]) -> None:
+    def share_connect(
+        self, name: str, connect: Callable[[], None], undo: Callable[[], None], begun: int
+    ) -> None:
         """Connect the duct of that name, or share the attempt of the thread that is connecting.
 
         `connect` is called by one thread at a time; every other waits and gets what came of it: an
         exception of its own when it failed. When the thread that leads is interrupted, one that waits
         leads the next. `undo` takes back what a failed attempt left, or one that nobody wants any more.
+        `begun` is the number of `cancels` when the caller began; another one by now cancels this.
         """
         while not self._is_steady():
             mine = _Attempt()
             try:
-                other = self._join(mine)
+                other = self._join(mine, name, begun)
                 if other is None:
                     self._lead(mine, name, connect, undo)
             finally:
@@ -297,9 +305,11 @@ class Lifecycle:
             if other.failure is not None and not cancelled_before:
                 raise other.own_failure()
 
-    def _join(self, mine: _Attempt) -> _Attempt | None:
+    def _join(self, mine: _Attempt, name: str, begun: int) -> _Attempt | None:
         """Begin an attempt; if there is one under way, that one."""
         with self.lock:
+            if self.cancels != begun:
+                raise _cancelled(name)
             other = self._under_way()
             if other is None:
                 self._attempt = mine
@@ -329,7 +339,7 @@ class Lifecycle:
         """Become connected, unless somebody called `disconnect` meanwhile."""
         with self.lock:
             if attempt.cancelled:
-                raise DuctConnectionError(f"{name}: connecting was cancelled by disconnecting")
+                raise _cancelled(name)
             self.connections += 1
             self._doubtful = False
             self.touch()
@@ -357,6 +367,9 @@ class Lifecycle:
         With `when`, only if it is still in that state once it is this thread's turn.
         """
         mine = _Attempt()
+        with self.lock:
+            if not when and self.state != CONNECTED:  # whoever gathers what connecting needs is to stop, too
+                self.cancels += 1
         try:
             while True:
                 with self.lock:

@@ -58,7 +58,8 @@ def forget(duct: Duct) -> bool:
 
 def _login(duct: Duct) -> tuple[str, str]:
     """Of what service and user: never another one's, whatever ducts are called."""
-    return f"omniduct {duct.protocol or type(duct).__name__}://{where(duct)}", str(duct.username or "")
+    user = str(duct.username or "")  # first: this prepares, which settles where it is
+    return f"omniduct {duct.protocol or type(duct).__name__}://{where(duct)}", user
 
 
 def _keyring() -> Any:

@@ -148,8 +148,10 @@ class OmniductCommands(MagicsProvider):
 
 def _forgotten(duct: Duct) -> tuple[str, str]:
     """Forget what was typed for a duct; what was forgotten, in words."""
-    kept = remembered.forget(duct)  # first, as it is kept under the username, which may have been typed
-    known = fields.forget_answers(duct)
+    try:
+        kept = remembered.forget(duct)  # first, as it is kept under the username, which may have been typed
+    finally:
+        known = fields.forget_answers(duct)
     return "forgotten" if known else "nothing", "forgotten" if kept else "nothing"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import threading
 import time
 import weakref
@@ -91,12 +92,53 @@ def test_a_new_duct_and_one_that_goes_are_told_with_the_order(
     assert [row["names"] for row in board.rows()] == [["a"]]
 
 
+def test_another_name_of_a_duct_is_told(
+    board: Board, told: Told, registry: DuctRegistry, service: Service
+) -> None:
+    registry.register(registry["a"], "z")
+    until(lambda: told.rows.get("a", {}).get("names") == ["a", "z"])
+    registry.register(TcpDuct(name="z", host=service.host, port=service.port), override=True)
+    until(lambda: told.rows["a"]["names"] == ["a"])
+    assert told.rows["z"]["names"] == ["z"]
+
+
+def test_a_change_that_could_not_be_told_is_told_with_the_next(
+    registry: DuctRegistry, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails = threading.Event()
+    fails.set()
+
+    def describe(duct: Any) -> dict[str, Any]:
+        if fails.is_set():
+            raise RuntimeError("dictionary changed size during iteration")
+        return {}
+
+    board = Board(registry, describe, told)
+    registry["a"].connect()
+    until(lambda: not board._wake.is_set() and board._changed, "the change to be kept")
+    time.sleep(0.2)
+    fails.clear()
+    board.note(registry["b"])
+    until(lambda: told.rows.get("a", {}).get("state") == "connected")
+    board.close()
+
+
+def test_one_that_closes_while_it_takes_in_ducts_leaves_no_observer(
+    registry: DuctRegistry, told: Told
+) -> None:
+    board = Board(registry, lambda duct: {}, told)
+    board.close()
+    board._take_in()  # as its thread may, which was about to
+    handlers = registry["a"].status._trait_notifiers
+    assert not [each for kinds in handlers.values() for those in kinds.values() for each in those]
+
+
 def test_a_connection_that_is_lost_is_found_while_somebody_looks(
     board: Board, told: Told, registry: DuctRegistry, service: Service
 ) -> None:
     board.check_every = 0.2
     registry["a"].connect()
-    board.see(True)
+    board.see(time.monotonic())
     until(lambda: told.rows.get("a", {}).get("state") == "connected")
     service.stop()
     until(lambda: told.rows["a"]["state"] == "lost")
@@ -112,9 +154,9 @@ def test_nothing_is_checked_when_nobody_looks(
     monkeypatch.setattr(duct, "is_connected", lambda: checks.append(1))
     time.sleep(0.3)
     assert checks == []
-    board.see(True)
+    board.see(time.monotonic())
     until(lambda: len(checks) > 1)
-    board.see(False)
+    board.see(-math.inf)
     time.sleep(0.2)
     seen = len(checks)
     time.sleep(0.3)
@@ -126,7 +168,7 @@ def test_a_duct_that_was_never_connected_is_not_checked(
 ) -> None:
     board.check_every = 0.05
     monkeypatch.setattr(registry["b"], "is_connected", lambda: pytest.fail("it was asked"))
-    board.see(True)
+    board.see(time.monotonic())
     time.sleep(0.3)
 
 

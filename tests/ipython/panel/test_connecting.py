@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.services.tcp import Service, TcpDuct, until
+from tests.services.tcp import Relay, Service, TcpDuct, until, waiting_in
 
 from omniduct.core import remembered
+from omniduct.ipython.panel import connecting
 from omniduct.ipython.panel.connecting import Workers
 from omniduct.ipython.panel.questions import Fields
 
@@ -118,6 +119,150 @@ def test_connecting_is_cancelled_while_the_service_is_silent(panel: Panel, servi
     until(lambda: service.sessions == 0, "the service to be left")
 
 
+class Held:
+    """Holds a duct's hook back until `go_on` is set."""
+
+    def __init__(self) -> None:
+        self.entered, self.go_on = threading.Event(), threading.Event()
+
+    def wait(self) -> None:
+        self.entered.set()
+        assert self.go_on.wait(10)
+
+
+class HeldDuct(TcpDuct):
+    held: Held
+
+    def _connect(self) -> None:
+        self.held.wait()
+        super()._connect()
+
+
+class HeldRelay(Relay):
+    held: Held
+
+    def _connect(self) -> None:
+        self.held.wait()
+        super()._connect()
+
+
+@pytest.fixture
+def held() -> Iterator[Held]:
+    held = Held()
+    yield held
+    held.go_on.set()
+
+
+def cancel(panel: Panel, duct: TcpDuct) -> None:
+    """Cancel, and wait until that is done as far as the row says."""
+    panel.workers.disconnect(duct)
+    until(lambda: not panel.workers.doing(duct), "the cancel to be done")
+
+
+def ended(name: str) -> bool:
+    """Whether no thread of the panel's works for a duct."""
+    return not any(thread.name == f"omniduct connecting {name}" for thread in threading.enumerate())
+
+
+def test_cancelling_counts_while_the_remote_is_being_connected(
+    panel: Panel, service: Service, held: Held
+) -> None:
+    login = {"host": service.host, "port": service.port, "username": "alice", "password": "swordfish"}
+    relay = HeldRelay(name="bastion", **login)
+    relay.held = held
+    duct = TcpDuct(name="behind", remote=relay, **login)
+    panel.workers.connect(duct)
+    assert held.entered.wait(5)
+    cancel(panel, duct)
+    held.go_on.set()
+    until(lambda: ended("behind"), "the thread to end")
+    assert (duct.status.state, relay.status.state) == ("disconnected", "connected")
+    relay.disconnect()
+
+
+def test_no_question_opens_after_cancelling(
+    panel: Panel, duct: TcpDuct, held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remembered, "saved", lambda duct: held.wait())  # as a keyring that is slow
+    panel.workers.connect(duct)
+    assert held.entered.wait(5)
+    cancel(panel, duct)
+    held.go_on.set()
+    until(lambda: ended("mine"), "the thread to end, with nobody to answer")
+    assert duct.status.state == "disconnected"
+
+
+def test_cancelling_a_second_time_counts_while_the_first_attempt_goes_on(
+    panel: Panel, service: Service, held: Held
+) -> None:
+    duct = HeldDuct(name="d", host=service.host, port=service.port, username="alice", password="swordfish")
+    duct.held = held
+    panel.workers.connect(duct)
+    assert held.entered.wait(5)
+    cancel(panel, duct)
+    panel.workers.connect(duct)
+    until(lambda: waiting_in(duct._life.share_connect), "the second to wait for the first")
+    cancel(panel, duct)
+    held.go_on.set()
+    until(lambda: ended("d"), "the threads to end")
+    assert duct.status.state == "disconnected"
+
+
+def test_one_that_waits_for_its_turn_is_cancelled(panel: Panel, service: Service, held: Held) -> None:
+    ducts = [
+        HeldDuct(
+            name=f"d{each}", host=service.host, port=service.port, username="alice", password="swordfish"
+        )
+        for each in range(connecting._AT_ONCE + 1)
+    ]
+    for duct in ducts:
+        duct.held = held
+        panel.workers.connect(duct)
+    until(lambda: sum(duct.status.state == "connecting" for duct in ducts) == connecting._AT_ONCE)
+    (queued,) = [duct for duct in ducts if duct.status.state == "disconnected"]
+    cancel(panel, queued)
+    held.go_on.set()
+    until(lambda: all(ended(duct.name) for duct in ducts), "the threads to end")
+    assert queued.status.state == "disconnected"
+    for duct in ducts:
+        duct.disconnect()
+
+
+def test_a_hundred_times_connect_and_cancel_leave_nothing(panel: Panel, duct: TcpDuct) -> None:
+    for _ in range(100):
+        panel.workers.connect(duct)
+        cancel(panel, duct)
+    until(lambda: ended("mine"), "the threads to end")
+    assert panel.fields._open == {} and panel.workers._works == {}
+    panel.workers.connect(duct)
+    panel.answer(duct, "swordfish")
+    panel.awaits(duct, "connected")
+
+
+def test_a_password_that_was_refused_is_not_saved_when_the_next_one_is_right(
+    panel: Panel, duct: TcpDuct, keyring: Any
+) -> None:
+    panel.workers.connect(duct)
+    panel.answer(duct, "wrong", keeps=False, saves=True)
+    until(lambda: panel.fields.of(duct) and "refused" in panel.fields.of(duct)[0]["label"], "to be asked")
+    panel.answer(duct, "swordfish")
+    panel.awaits(duct, "connected")
+    assert remembered.saved(duct) is None
+    assert duct._answers["password"] == "swordfish"
+
+
+def test_an_answer_that_is_not_to_be_kept_goes_also_when_connecting_fails(
+    panel: Panel, duct: TcpDuct, service: Service
+) -> None:
+    panel.workers.connect(duct)
+    key = panel.asked(duct)["key"]
+    service.stop()
+    panel.fields.answer(key, "swordfish", keeps=False, saves=False)
+    panel.awaits(duct, "failed")
+    assert "password" not in duct._answers
+    service.start()
+
+
 def test_an_answer_that_is_not_kept_is_asked_for_the_next_time(panel: Panel, duct: TcpDuct) -> None:
     panel.workers.connect(duct)
     panel.answer(duct, "swordfish", keeps=False)
@@ -153,6 +298,19 @@ def test_a_saved_password_is_for_its_user_and_place_alone(duct: TcpDuct, keyring
     assert remembered.forget(duct)
     assert remembered.saved(duct) is None
     assert not remembered.forget(duct)
+
+
+def test_a_saved_password_is_forgotten_in_a_session_that_has_not_used_it(
+    service: Service, keyring: Any
+) -> None:
+    class Usual(TcpDuct):
+        DEFAULT_PORT = service.port
+
+    first, second = (Usual(name="d", host=service.host, username="alice", password=True) for _ in "12")
+    first.prepare()
+    remembered.save(first, "swordfish")
+    assert remembered.forget(second)  # nothing has yet settled its port
+    assert remembered.saved(first) is None
 
 
 def test_a_saved_password_that_is_refused_is_asked_for(panel: Panel, duct: TcpDuct, keyring: Any) -> None:

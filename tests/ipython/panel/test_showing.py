@@ -6,6 +6,7 @@ import gc
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +17,9 @@ import nbformat
 import pytest
 from tests.services.kernels import environment
 from tests.services.shells import Shell, started
-from tests.services.tcp import Service, TcpDuct, until
+from tests.services.tcp import Relay, Service, TcpDuct, until
 
+from omniduct.duct import Duct
 from omniduct.ipython.panel.widget import PanelWidget
 from omniduct.registry import DuctRegistry
 
@@ -71,7 +73,7 @@ def test_a_panel_shown_often_is_one(registry: DuctRegistry) -> None:
         for there in (True, False):
             said = {"type": "view", "view": str(view), "there": there, "seen": there}
             panel._hear(panel, said, None)
-    assert panel._views == set()
+    assert panel._views == {}
     assert (panels_threads(), len(observers(registry))) == (threads, observed)
     panel.close()
 
@@ -82,6 +84,56 @@ def test_what_is_stored_with_it_is_a_table_of_text_and_html(registry: DuctRegist
     assert WIDGET in data
     assert "○ disconnected" in data["text/plain"]
     assert "<td" in data["text/html"]
+    panel.close()
+
+
+def test_two_views_of_which_one_is_hidden_have_the_connection_checked(registry: DuctRegistry) -> None:
+    duct = registry["a"].connect()
+    checks: list[int] = []
+    duct.is_connected = lambda: checks.append(1)  # type: ignore[method-assign, assignment, return-value]
+    panel = PanelWidget(registry)
+    panel.check_every = 0.3
+    for _ in range(10):  # each says so as long as it is there
+        for view in ("seen", "hidden"):
+            panel._hear(panel, {"type": "view", "view": view, "there": True, "seen": view == "seen"}, None)
+        time.sleep(0.1)
+    assert checks
+    panel.close()
+
+
+def asking(panel: PanelWidget, duct: Duct) -> None:
+    """Have the panel connect a duct, until it asks."""
+    panel._hear(panel, {"type": "view", "view": "1", "there": True, "seen": True}, None)
+    panel._workers.connect(duct)
+    until(lambda: panel._fields._open, "a question")
+
+
+def test_what_a_remote_without_a_row_asks_stands_in_the_row_of_who_needs_it(registry: DuctRegistry) -> None:
+    remote = Relay(name="bastion", host="127.0.0.1", port=1, username="me", password=True)
+    duct = registry.register(TcpDuct(name="behind", host="127.0.0.1", port=1, remote=remote))
+    panel = PanelWidget(registry)
+    asking(panel, duct)
+    (row,) = [row for row in panel.current_rows() if row["names"] == ["behind"]]
+    assert [question["label"] for question in row["questions"]] == ["Password for bastion"]
+    panel.close()
+
+
+def test_a_duct_that_goes_takes_its_question_with_it(registry: DuctRegistry) -> None:
+    duct = registry.register(TcpDuct(name="asks", host="127.0.0.1", port=1, username="me", password=True))
+    panel = PanelWidget(registry)
+    asking(panel, duct)
+    registry.clear()
+    until(lambda: not panel._fields._open and not panel._workers._works, "the question to end")
+    panel.close()
+
+
+def test_looking_into_what_is_no_longer_connected_does_not_connect_it(registry: DuctRegistry) -> None:
+    panel = PanelWidget(registry)
+    said: list[dict[str, Any]] = []
+    panel.send = lambda content, buffers=None: said.append(content)  # type: ignore[method-assign]
+    panel._open(registry["a"], [])
+    assert said[0]["error"] == "a: is not connected"
+    assert registry["a"].status.state == "disconnected"
     panel.close()
 
 
@@ -100,6 +152,15 @@ def test_it_is_set_by_config(shell: Shell) -> None:
     said = shell.run("%config DuctPanel").stdout
     assert "['state']" in said
     assert "Seconds between two checks" in said
+
+
+def test_a_panel_that_was_closed_with_all_widgets_is_shown_anew(tmp_path: Path) -> None:
+    watched = "from omniduct.ipython.panel import showing; showing.is_watched = lambda: True"
+    closed = "from ipywidgets import Widget; Widget.close_all()"
+    cells = ("%load_ext omniduct", watched, "%omniduct", closed, "%omniduct")
+    first, *_, last = executed(tmp_path, *cells)
+    assert WIDGET in first.data and WIDGET in last.data
+    assert last.data[WIDGET]["model_id"] != first.data[WIDGET]["model_id"]
 
 
 # Without a page

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import functools
 import logging
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from omniduct.core import remembered
 from omniduct.core.lifecycle import CONNECTED, CONNECTING
 from omniduct.credentials import prompting_with
 from omniduct.duct import Duct
 from omniduct.errors import DuctError
-
-if TYPE_CHECKING:
-    from omniduct.ipython.panel.questions import Answer, Fields
+from omniduct.ipython.panel.questions import Answer, Connecting, Fields
 
 __all__ = ["Doing", "Workers"]
 
@@ -33,7 +32,8 @@ class _Work:
     """What is done with a duct in a thread; one that is cancelled may end after the next has begun."""
 
     doing: Doing
-    call: Callable[[Duct], None]
+    call: Callable[[], object]
+    connecting: Connecting | None = None
 
 
 class Workers:
@@ -64,29 +64,37 @@ class Workers:
     def connect(self, duct: Duct) -> None:
         """Connect a duct, unless that is under way from here."""
         if not self.doing(duct):
-            self._start(duct, "connecting", self._connect)
+            wanted = Connecting(duct)
+            self._start(duct, _Work("connecting", functools.partial(self._connect, wanted), wanted))
 
     def disconnect(self, duct: Duct) -> None:
         """Disconnect a duct; if it is being connected, that is cancelled."""
-        self._fields.dismiss_all(duct)
-        connecting = self.doing(duct) == "connecting" or duct._life.state == CONNECTING
-        self._start(duct, "cancelling" if connecting else "disconnecting", self._disconnect)
+        self.cancel(duct)
+        is_cancel = self.doing(duct) == "connecting" or duct._life.state == CONNECTING
+        self._start(duct, _Work("cancelling" if is_cancel else "disconnecting", duct.disconnect))
 
-    def _start(self, duct: Duct, doing: Doing, call: Callable[[Duct], None]) -> None:
-        work = self._works[id(duct)] = _Work(doing, call)
+    def cancel(self, duct: Duct) -> None:
+        """Ask nothing for a duct any more, and do not begin to connect it."""
+        work = self._works.get(id(duct))
+        if work is not None and work.connecting is not None:
+            work.connecting.is_cancelled = True  # before the fields: one may be about to open
+        self._fields.dismiss_all(duct)
+
+    def _start(self, duct: Duct, work: _Work) -> None:
+        self._works[id(duct)] = work
         self._changed(duct)
         # not the context of the click: a cell's prompter, say, is no business of this thread
         context = contextvars.Context()
         threading.Thread(
             target=context.run,
             args=(self._do, duct, work),
-            name=f"omniduct {doing} {duct.name}",
+            name=f"omniduct {work.doing} {duct.name}",
             daemon=True,
         ).start()
 
     def _do(self, duct: Duct, work: _Work) -> None:
         try:
-            work.call(duct)
+            work.call()
         except DuctError:  # its status has it, and so has its row
             pass
         except KeyboardInterrupt:  # a question was cancelled
@@ -98,12 +106,15 @@ class Workers:
                 del self._works[id(duct)]
                 self._changed(duct)
 
-    def _connect(self, duct: Duct) -> None:
-        self._answers.given = []
-        with prompting_with(self._fields), self._fields.for_connecting(duct), self._places:
-            duct.connect()
-        for answer in self._answers.given:
-            _keep(answer)
+    def _connect(self, wanted: Connecting) -> None:
+        given = self._answers.given = {}
+        try:
+            with prompting_with(self._fields), self._fields.for_connecting(wanted), self._places:
+                if not wanted.is_cancelled:  # while it waited for its place
+                    wanted.duct.connect()
+        finally:
+            for answer in given.values():
+                _keep(answer)
 
     @contextlib.contextmanager
     def _aside(self) -> Iterator[None]:
@@ -114,22 +125,21 @@ class Workers:
         finally:
             self._places.acquire()
 
-    def _disconnect(self, duct: Duct) -> None:
-        duct.disconnect()
-
     def _note(self, answer: Answer) -> None:
-        getattr(self._answers, "given", []).append(answer)
+        # one that was refused is followed by another, and is itself of no account
+        getattr(self._answers, "given", {})[answer.question.key] = answer
 
 
 def _keep(answer: Answer) -> None:
-    """Do with an answer that has served what the person wants."""
+    """Do with an answer what the person wants; one that has not served is never saved."""
     asker, field = answer.question.asker, answer.question.field
-    if not isinstance(asker, Duct) or asker._life.state != CONNECTED:
+    if not isinstance(asker, Duct):
         return
-    if not answer.keeps:
+    is_used = asker._answers.get(field) == answer.text  # else it was refused, or a cell was told another
+    if is_used and not answer.keeps:
         with asker._prepare_lock:
             asker._answers.pop(field, None)
-    if answer.saves and isinstance(answer.text, str):
+    if is_used and answer.saves and isinstance(answer.text, str) and asker._life.state == CONNECTED:
         try:
             remembered.save(asker, answer.text)
         except Exception:  # it is connected all the same

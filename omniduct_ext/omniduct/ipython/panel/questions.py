@@ -16,10 +16,20 @@ from omniduct.credentials import Question, Withdrawn
 from omniduct.duct import Duct
 from omniduct.errors import Interrupted
 
-__all__ = ["Answer", "Fields"]
+__all__ = ["Answer", "Connecting", "Fields"]
 
 _numbers = itertools.count(1)
-_connected: ContextVar[Duct | None] = ContextVar("omniduct_panel_connects", default=None)
+
+
+@dataclass
+class Connecting:
+    """A duct that is being connected from the panel, and whether the person has cancelled that."""
+
+    duct: Duct
+    is_cancelled: bool = False
+
+
+_connecting: ContextVar[Connecting | None] = ContextVar("omniduct_panel_connects", default=None)
 
 
 @dataclass(frozen=True)
@@ -50,17 +60,21 @@ class _Field:
     def __init__(self, question: Question) -> None:
         self.key = str(next(_numbers))
         self.question = question
-        self.wanted_by = _connected.get()
+        self.connecting = _connecting.get()
         self.over = threading.Event()
         self.answer: Answer | None = None
         is_password = question.kind == "secret" and question.field == "password"
         self.can_save = is_password and isinstance(question.asker, Duct) and remembered.can_save()
 
     @property
-    def asker(self) -> Duct | None:
-        """The duct in whose row it stands."""
-        asker = self.question.asker
-        return asker if isinstance(asker, Duct) else self.wanted_by
+    def wanted_by(self) -> Duct | None:
+        """The duct that is being connected."""
+        return None if self.connecting is None else self.connecting.duct
+
+    def is_unwanted(self) -> bool:
+        """Whether it came to be asked too late: by somebody else, or after it was cancelled."""
+        is_cancelled = self.connecting is not None and self.connecting.is_cancelled
+        return is_cancelled or self.question.withdrawn.is_set()
 
     def described(self) -> dict[str, Any]:
         question = self.question
@@ -76,9 +90,10 @@ class _Field:
 class _RowLink:
     """A link to a page that the person logs in at, in the row of the duct that is being connected."""
 
-    def __init__(self, fields: Fields, duct: Duct, name: str) -> None:
+    def __init__(self, fields: Fields, connecting: Connecting, name: str) -> None:
         self.key = str(next(_numbers))
-        self.duct = duct
+        self.duct = connecting.duct
+        self._connecting = connecting
         self._fields = fields
         self._name = name
         self._url = ""
@@ -91,7 +106,7 @@ class _RowLink:
         self._given_up.set()
 
     def is_given_up(self) -> bool:
-        return self._given_up.is_set()
+        return self._given_up.is_set() or self._connecting.is_cancelled
 
     def show(self, url: str) -> None:
         self._url = url
@@ -124,6 +139,7 @@ class Fields:
         self._links: dict[str, _RowLink] = {}
         self.answered: Callable[[Answer], None] = lambda answer: None
         self.waiting: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext
+        self.has_row: Callable[[Duct], bool] = lambda duct: True
 
     def ask(self, question: Question) -> str | bool:
         """Show a field, and wait for its answer.
@@ -137,15 +153,15 @@ class Fields:
         """
         asked = _Field(question)
         self._open[asked.key] = asked
-        if question.withdrawn.is_set():  # while its answer was looked up elsewhere
+        if asked.is_unwanted():
             asked.over.set()
         self._tell(asked)
-        try:
-            with self.waiting():
+        with self.waiting():
+            try:
                 asked.over.wait()
-        finally:
-            self._open.pop(asked.key, None)
-            self._tell(asked)
+            finally:
+                self._open.pop(asked.key, None)
+                self._tell(asked)
         if question.withdrawn.is_set():
             raise Withdrawn
         answer, asked.answer = asked.answer, None
@@ -162,18 +178,18 @@ class Fields:
                 asked.over.set()
 
     @contextlib.contextmanager
-    def for_connecting(self, duct: Duct) -> Iterator[None]:
+    def for_connecting(self, connecting: Connecting) -> Iterator[None]:
         """Within this, what is asked is for connecting a duct, whichever is asked about."""
-        token = _connected.set(duct)
+        token = _connecting.set(connecting)
         try:
             yield
         finally:
-            _connected.reset(token)
+            _connecting.reset(token)
 
     def link(self, name: str) -> _RowLink | None:
         """Where a link for logging in is shown; None if no duct is being connected from here."""
-        duct = _connected.get()
-        return None if duct is None else _RowLink(self, duct, name)
+        connecting = _connecting.get()
+        return None if connecting is None else _RowLink(self, connecting, name)
 
     def put_link(self, link: _RowLink) -> None:
         """Show a link."""
@@ -203,7 +219,7 @@ class Fields:
     def dismiss_all(self, duct: Duct | None = None) -> None:
         """Cancel all questions that are about a duct or for connecting it, or all there are."""
         for asked in list(self._open.values()):
-            if duct is None or duct in (asked.asker, asked.wanted_by):
+            if duct is None or duct is asked.question.asker or duct is asked.wanted_by:
                 asked.over.set()
         for link in list(self._links.values()):
             if duct is None or duct is link.duct:
@@ -211,8 +227,13 @@ class Fields:
 
     def of(self, duct: Duct) -> list[dict[str, Any]]:
         """The open fields and links of a duct, for its row."""
-        fields = [asked.described() for asked in list(self._open.values()) if asked.asker is duct]
+        fields = [asked.described() for asked in list(self._open.values()) if self._place_of(asked) is duct]
         return fields + [link.described() for link in list(self._links.values()) if link.duct is duct]
 
+    def _place_of(self, asked: _Field) -> Duct | None:
+        """The duct in whose row it stands: the one that it is about, or the one that needs the answer."""
+        asker = asked.question.asker
+        return asker if isinstance(asker, Duct) and self.has_row(asker) else asked.wanted_by
+
     def _tell(self, asked: _Field) -> None:
-        self._changed(asked.asker)
+        self._changed(self._place_of(asked))

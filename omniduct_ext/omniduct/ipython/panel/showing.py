@@ -46,7 +46,7 @@ def shown(registry: DuctRegistry) -> Any:
         return table_of(registry)
     settings = _settings(shell)
     panel = _panels.get(registry)
-    if panel is None:
+    if panel is None or panel.is_closed:
         from omniduct.ipython.panel.widget import PanelWidget
 
         panel = _panels[registry] = PanelWidget(registry)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,7 +13,8 @@ from traitlets import Dict, List, Unicode
 
 from omniduct.core import cleanup
 from omniduct.core.failures import redact
-from omniduct.errors import DuctError
+from omniduct.core.lifecycle import CONNECTED
+from omniduct.errors import DuctConnectionError, DuctError
 from omniduct.ipython import threads
 from omniduct.ipython.panel import details, statements
 from omniduct.ipython.panel.board import Board
@@ -69,10 +72,11 @@ class PanelWidget(anywidget.AnyWidget):
 
     def __init__(self, registry: DuctRegistry) -> None:
         self._registry = registry
-        self._views: set[str] = set()
+        self._views: dict[str, float] = {}  # when each was last seen by the person
         self._fields = Fields(self._is_shown, self._note)
         self._workers = Workers(self._fields, self._note)
-        self._board: Board | None = Board(registry, self._describe, self._push)
+        self._board: Board | None = Board(registry, self._describe, self._push, self._workers.cancel)
+        self._fields.has_row = self._board.has
         super().__init__(problems=self._problems())
         self.on_msg(self._hear)
         _hear_at_once(self.comm)
@@ -88,6 +92,11 @@ class PanelWidget(anywidget.AnyWidget):
     def check_every(self, seconds: float) -> None:
         if self._board is not None:
             self._board.check_every = seconds
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed, as ``Widget.close_all()`` does too."""
+        return self._board is None
 
     def current_rows(self) -> list[dict[str, Any]]:
         """All rows as they are now: for a page that comes to it later."""
@@ -127,12 +136,14 @@ class PanelWidget(anywidget.AnyWidget):
         self.send({"type": "heard", "number": content.get("number"), "view": content.get("view")})
 
     def _hear_view(self, content: dict[str, Any]) -> None:
-        view, seen = str(content["view"]), bool(content["seen"])
-        board = cast("Board", self._board)
-        if content["there"] and view not in self._views:
+        view, board = str(content["view"]), cast("Board", self._board)
+        if not content["there"]:
+            self._views.pop(view, None)
+        elif view not in self._views:
             board.tell_all()
-        (self._views.add if content["there"] else self._views.discard)(view)
-        board.see(seen and bool(self._views))
+        if content["there"]:
+            self._views[view] = time.monotonic() if content["seen"] else -math.inf
+        board.see(max(self._views.values(), default=-math.inf))
 
     def _hear_connect(self, content: dict[str, Any]) -> None:
         for duct in self._named(content):
@@ -159,6 +170,8 @@ class PanelWidget(anywidget.AnyWidget):
         """Tell the page what is below a namespace; in a thread, as the service is asked."""
         found: dict[str, Any]
         try:
+            if duct._life.state != CONNECTED:  # any more: looking into it is not to connect it
+                raise DuctConnectionError(f"{duct.name}: is not connected")
             found = details.opened(cast("DatabaseClient", duct), path)
         except Exception as error:
             if not isinstance(error, DuctError):
