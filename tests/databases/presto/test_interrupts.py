@@ -60,7 +60,8 @@ def note(scene: Scene, moment: str, said: str, pressed: float, raised: float) ->
             *(str(seen[0]) if seen else "(nothing: it had not begun)", "".join(ended)),
         ]
     )
-    assert all(each.ended - max(pressed, scene.proxy.known) < 1 for each in seen)
+    # within a second, on a machine that has nothing else to do
+    assert all(each.ended - max(pressed, scene.proxy.known) < 5 for each in seen)
 
 
 def new_table(scene: Scene) -> str:
