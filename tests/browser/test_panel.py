@@ -241,6 +241,39 @@ def test_unloading_the_extension_takes_the_panel_out_of_the_page(panel: Panel) -
     panel.notebook.wait(lambda: panel.node.count() == 0, "the panel to go")
 
 
+def test_the_person_goes_on_typing_while_another_duct_is_registered(panel: Panel) -> None:
+    page = panel.notebook.page
+    panel.press("Connect pg")
+    field = panel.node.get_by_label("Password for pg")
+    field.wait_for()
+    page.keyboard.type("abc")
+    page.evaluate(
+        """async () => {
+            const { kernel } = window.jupyterapp.shell.currentWidget.sessionContext.session;
+            await kernel.requestExecute({ code: "registry.new('another', 'duckdb');" }).done;
+        }"""
+    )
+    panel.row("another").wait_for()
+    page.keyboard.type("def")
+    assert field.input_value() == "abcdef"
+
+
+def test_a_reloaded_page_asks_again(panel: Panel, postgresql: PostgreSQL) -> None:
+    panel.press("Connect pg")
+    panel.node.get_by_label("Password for pg").wait_for()
+    panel.notebook.save()
+    panel.notebook.open()
+    panel.node.get_by_label("Password for pg").fill(postgresql.password)
+    panel.notebook.page.keyboard.press("Enter")
+    panel.awaits("pg", "connected")
+
+
+def test_a_long_name_leaves_its_button_within_reach(panel: Panel) -> None:
+    panel.notebook.run(panel.notebook.add("registry.new('x' * 300, 'duckdb');"))
+    panel.row("x" * 300).wait_for()
+    assert panel.node.evaluate("node => node.scrollWidth <= node.clientWidth")
+
+
 def test_views_that_go_are_forgotten(panel: Panel) -> None:
     notebook = panel.notebook
     views = "from omniduct.ipython.panel import showing; print(len(showing._panels[registry]._views))"

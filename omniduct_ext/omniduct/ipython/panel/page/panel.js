@@ -131,10 +131,12 @@ class PanelView {
       if (!groups.has(kind)) groups.set(kind, []);
       groups.get(kind).push(row);
     }
+    const focused = this.table.contains(document.activeElement) ? document.activeElement : null;
     this.table.querySelectorAll("tbody").forEach((body) => body.remove());
     this.groups = [...groups].map(([kind, rows]) => this.group(kind, rows));
     this.table.append(...this.groups.map(({ body }) => body));
     this.applyFilter();
+    if (focused?.isConnected) focused.focus({ preventScroll: true }); // the person may be typing there
   }
 
   group(kind, rows) {
