@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -32,6 +33,8 @@ __all__ = ["PanelWidget"]
 
 logger = logging.getLogger("omniduct")
 
+_AT_ONCE = 16  # ducts that are begun with while the page waits
+
 _PAGE = Path(__file__).with_name("page")
 _SCRIPTS = ("elements.js", "questions.js", "details.js", "rows.js", "kernel.js", "panel.js")
 
@@ -44,6 +47,19 @@ def _hear_at_once(comm: Any) -> None:
     """Have messages heard while a cell runs; ipykernel 7.4 has no public way to say so."""
     if hasattr(comm, "_reply_subshell_for"):
         comm._reply_subshell_for = lambda data, default: default
+
+
+def _begin(act: Callable[[Duct], None], ducts: list[Duct]) -> None:
+    """Begin something with ducts; with many aside, as threads start slowly beside others that work."""
+
+    def begin() -> None:
+        for duct in ducts:
+            act(duct)
+
+    if len(ducts) > _AT_ONCE:
+        threads.start("omniduct panel begins", begin)
+    else:
+        begin()
 
 
 class PanelWidget(anywidget.AnyWidget):
@@ -146,12 +162,10 @@ class PanelWidget(anywidget.AnyWidget):
         board.see(max(self._views.values(), default=-math.inf))
 
     def _hear_connect(self, content: dict[str, Any]) -> None:
-        for duct in self._named(content):
-            self._workers.connect(duct)
+        _begin(self._workers.connect, self._named(content))
 
     def _hear_disconnect(self, content: dict[str, Any]) -> None:
-        for duct in cleanup.in_order(self._named(content)):
-            self._workers.disconnect(duct)
+        _begin(self._workers.disconnect, cleanup.in_order(self._named(content)))
 
     def _named(self, content: dict[str, Any]) -> list[Duct]:
         found = map(cast("Board", self._board).duct, content["keys"])
