@@ -22,7 +22,7 @@ from omniduct.errors import DuctAuthenticationError
 from omniduct.remotes.base import RemoteClient
 
 LOOPBACK = "127.0.0.1"
-PATIENCE = 20.0  # seconds after which a test is stuck
+PATIENCE = 60.0  # seconds after which a test is stuck
 
 
 def until(condition: Callable[[], object], what: str = "") -> None:
