@@ -62,7 +62,7 @@ def test_notebook_7_shows_it_too(pages: Pages) -> None:
         assert complaints(panel) == []
 
 
-@pytest.mark.parametrize("width", [1100, 480])
+@pytest.mark.parametrize("width", [1100, 760, 480])
 def test_nothing_is_amiss_for_screen_readers_and_eyes(panel: Panel, width: int) -> None:
     page = panel.notebook.page
     page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
@@ -138,4 +138,5 @@ def test_the_keyboard_is_enough(panel: Panel) -> None:
     page.keyboard.type("x1dd")  # what are shortcuts of the notebook elsewhere
     page.keyboard.press("Enter")
     panel.awaits("asks", "connected")
+    assert focused() == "Disconnect asks"
     assert panel.notebook.cell(0).count() == 1

@@ -201,6 +201,10 @@ def test_a_server_that_stops_during_a_statement_is_one_clear_error(case: Case, n
     assert str(error).startswith(
         "db: the connection was lost while the statement ran, so it may or may not have taken effect ("
     )
+    assert (duct.status.state, duct.status.last_error.partition(",")[0]) == (
+        "lost",
+        "the connection was lost while the statement ran",
+    )
     down = fails(DuctServerUnreachable, lambda: duct.query("SELECT 1"))
     assert str(down) == f"db: nothing can be reached at 127.0.0.1:{case.server.port}: connection refused"
     case.server.start()

@@ -79,6 +79,7 @@ def of_statement(error: Exception, statement: str) -> Explanation:
             "the connection was lost while the statement ran, so it may or may not have taken effect "
             f"({_short(said)}). The next statement connects anew",
             kind=DuctConnectionError,
+            lost=True,
         )
     notes = [details.get(key) for key in (b"PG_DIAG_MESSAGE_DETAIL", b"PG_DIAG_MESSAGE_HINT")]
     sentence = ". ".join([said, *(note.rstrip(".") for note in notes if note)])

@@ -150,6 +150,8 @@ class Execution(Transactions, DatabaseHooks, Duct):
         failure = explained.kind(f"{self.name}: {which}{said}{note}")
         failure.__cause__ = failures.cause(self, error)
         failure.undone = note
+        if explained.lost and cursor is None:  # that of a sibling is not the session's
+            self._life.lose(said)
         return failure
 
     def _near(self, explained: explaining.Explanation, statement: str) -> str:

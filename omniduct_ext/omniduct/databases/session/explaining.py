@@ -33,6 +33,8 @@ class Explanation:
         A name that there is none of, as the service writes it, where the protocol lists the names itself.
     among : str
         What it is a name of, as ``_names_of`` takes it: catalog, schema, function.
+    lost : bool
+        Whether the connection has gone, and with it the session.
     """
 
     said: str
@@ -42,6 +44,7 @@ class Explanation:
     kind: type[DuctError] = DuctStatementError
     missing: str | None = None
     among: str = ""
+    lost: bool = False
 
 
 def marked(statement: str, position: int | None) -> str:

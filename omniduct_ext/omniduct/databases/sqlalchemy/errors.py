@@ -142,6 +142,7 @@ def lost(what: str) -> Explanation:
         f"the connection was lost while the statement ran, so it may or may not have taken effect{reason}. "
         "The next statement connects anew",
         kind=DuctConnectionError,
+        lost=True,
     )
 
 

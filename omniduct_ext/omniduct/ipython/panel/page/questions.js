@@ -62,6 +62,7 @@ function emptyForm(question, send) {
 }
 
 function sendAnswer(form, send, answer) {
+  form.hadFocus = form.contains(document.activeElement); // what is disabled loses it
   form.querySelectorAll("button, input").forEach((each) => { each.disabled = true; });
   send({ type: "answer", keeps: true, saves: false, ...answer });
 }

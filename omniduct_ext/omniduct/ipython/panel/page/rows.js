@@ -87,7 +87,7 @@ class DuctRow {
     const open = new Set(this.row.questions.map((question) => question.key));
     for (const [key, form] of this.forms) {
       if (open.has(key)) continue;
-      const hadFocus = form.contains(document.activeElement);
+      const hadFocus = form.contains(document.activeElement) || (form.hadFocus && document.activeElement === document.body);
       form.remove();
       this.forms.delete(key);
       if (hadFocus) this.action.focus();
