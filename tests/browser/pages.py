@@ -18,6 +18,8 @@ __all__ = ["PICTURES", "Notebook"]
 # Those under docs/panel are made by OMNIDUCT_TESTS_PICTURES=docs/panel pytest tests/browser.
 PICTURES = Path(__file__).parents[2] / os.environ.get("OMNIDUCT_TESTS_PICTURES", "build/panel")
 
+LOST_AFTER = 15.0  # seconds; now and then a page that has just been opened runs nothing when it is told to
+
 _numbers = itertools.count(1)
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -82,9 +84,23 @@ class Notebook:
         """Run a cell to its end."""
         before = self.prompt(index)
         self.start(index)
-        self.wait(
-            lambda: self.prompt(index) not in (before, "[*]:", "[ ]:", ""), f"cell {index} to end", seconds
-        )
+        begun = time.monotonic()
+
+        def has_ended() -> bool:
+            nonlocal begun
+            if self.prompt(index) not in (before, "[*]:", "[ ]:", ""):
+                return True
+            if time.monotonic() - begun > LOST_AFTER and self.is_idle():
+                begun = time.monotonic()
+                self.start(index)
+            return False
+
+        self.wait(has_ended, f"cell {index} to end", seconds)
+
+    def is_idle(self) -> bool:
+        """Whether the kernel has nothing to do, as far as the page knows."""
+        indicator = self.page.locator(".jp-Notebook-ExecutionIndicator").first
+        return indicator.get_attribute("data-status") == "idle"
 
     def prompt(self, index: int) -> str:
         """What stands before a cell, as ``[1]:``."""

@@ -58,7 +58,7 @@ class Details {
   item(path, { name, kind }) {
     const inside = element("ul", { role: "group", hidden: true });
     const label = element("span", { className: "omniduct-label" },
-      element("span", { className: "omniduct-twist", "aria-hidden": "true" }, "▸"), name,
+      element("span", { className: "omniduct-twist", "aria-hidden": "true" }), name,
       ...(kind && kind !== "base table" ? [element("span", { className: "omniduct-aliases" }, ` ${kind}`)] : []));
     const node = element("li", { role: "treeitem", tabIndex: -1, "aria-expanded": "false", "aria-label": name }, label, inside);
     const item = { path, node, inside, label, isLoaded: false };
