@@ -92,6 +92,7 @@ class Notebook:
                 return True
             if time.monotonic() - begun > LOST_AFTER and self.is_idle():
                 begun = time.monotonic()
+                self.cell(index).locator(".jp-InputArea-editor").first.click()
                 self.start(index)
             return False
 

@@ -74,8 +74,18 @@ def wait_until(fulfilled: Callable[[], bool], seconds: float = 10.0) -> None:
         time.sleep(0.002)
 
 
+others: set[threading.Thread] = set()  # of tests before
+
+
+@pytest.fixture(autouse=True)
+def alone() -> None:
+    """What other tests of this process have left is no concern of these."""
+    others.clear()
+    others.update(threading.enumerate())
+
+
 def nothing_is_left() -> None:
-    wait_until(lambda: not any(t.name.startswith("omniduct") for t in threading.enumerate()))
+    wait_until(lambda: not any(t.name.startswith("omniduct") for t in set(threading.enumerate()) - others))
 
 
 # Results
