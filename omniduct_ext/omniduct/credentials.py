@@ -35,6 +35,7 @@ __all__ = [
     "is_tagged",
     "prompting_with",
     "resolve",
+    "take_over",
     "without_password",
 ]
 
@@ -401,6 +402,17 @@ def ask(question: Question) -> str | bool:
         asked.over.wait()
         if asked.answer is not None:
             return asked.answer
+
+
+def take_over(asker: object) -> None:
+    """Ask what a patient prompter asks for somebody just now, if the person can be asked from here.
+
+    For who waits for a connection, which another thread makes and which needs an answer.
+    """
+    with _asked_lock:
+        asked = [each for each in _asked.values() if each.question.asker is asker and each.owner.patient]
+    for each in asked:
+        ask(each.question)
 
 
 def _own_or_join(question: Question) -> tuple[_Asked, Prompter | None]:

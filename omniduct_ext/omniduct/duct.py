@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from omniduct import protocols
+from omniduct import credentials, protocols
 from omniduct.core import arguments, cleanup, copies, endpoints, failures, fields
 from omniduct.core.lifecycle import CONNECTED, LOST, Lifecycle
 from omniduct.credentials import Secret
@@ -89,6 +89,9 @@ class Duct(ABC):
     """Seconds within which `is_connected` answers."""
     PROBE_AFTER_IDLE: ClassVar[float] = 1.0
     """Seconds without use after which the next use checks the connection first."""
+
+    ASKED_FIRST: ClassVar[tuple[str, ...]] = ("username", "password")
+    """What the person is asked for before it connects, where it is True; the rest only when it is needed."""
 
     _arguments: dict[str, Any]
     _prepared: bool
@@ -243,7 +246,7 @@ class Duct(ABC):
             self.disconnect()
         finally:
             with self._prepare_lock:
-                self._answers.clear()
+                fields.forget_answers(self)
                 self.__restore()
         return self
 
@@ -292,7 +295,8 @@ class Duct(ABC):
         for refusals in range(3):
             used = self.__gather()
             try:
-                life.share_connect(self.name, self.__open, self.__undo, begun)
+                take_over = functools.partial(credentials.take_over, self)
+                life.share_connect(self.name, self.__open, self.__undo, begun, take_over)
                 self._login_refused = False
                 return self
             except DuctAuthenticationError:
@@ -310,7 +314,7 @@ class Duct(ABC):
             if isinstance(self._remote, Duct):
                 self._remote.is_connected()  # however lately it was used: a lost one is to heal first
                 self._remote.connect()
-            for field in ("username", "password"):
+            for field in self.ASKED_FIRST:
                 if getattr(self, f"_{field}") is True:
                     fields.credential(self, field)
             return dict(self._answers)
@@ -448,6 +452,14 @@ class Duct(ABC):
     def _secrets_besides(self) -> Iterable[str]:
         """What no error may show beside the login."""
         return ()
+
+    def _usual_port(self, host: str | None) -> int | None:
+        """The port of a host that is given without one."""
+        return self.DEFAULT_PORT
+
+    def _real_host(self, host: str) -> str:
+        """The host that a name stands for, where a file of the person's has names."""
+        return host
 
     def _location(self) -> str:
         """Where a service without a host is (a file, say), from raw values only."""

@@ -15,6 +15,7 @@ The tree, with when each is raised::
     ├── DuctTimeout (a TimeoutError)       the result of a background statement is not there yet
     ├── DuctStatementError                 the service refused a statement, or the answer cannot be had
     ├── DuctTemplateError                  a template cannot be rendered, or a value cannot be bound
+    ├── DuctCommandError                   a command of a magic ended with another exit code than 0
     ├── DuctMagicError                     a magic's line cannot be read
     └── omniduct.filesystems.errors.DuctFileError (an OSError)   a file operation failed; see there
 
@@ -32,6 +33,7 @@ from types import TracebackType
 __all__ = [
     "DuctArgumentError",
     "DuctAuthenticationError",
+    "DuctCommandError",
     "DuctConfigError",
     "DuctConnectionError",
     "DuctDriverMissing",
@@ -113,6 +115,15 @@ class DuctStatementError(DuctError):
 
 class DuctTemplateError(DuctError):
     """A template cannot be rendered, or a value cannot be bound."""
+
+
+class DuctCommandError(DuctError):
+    """A command on another machine ended with another exit code than 0; `returncode` is that."""
+
+    def __init__(self, duct: str, returncode: int) -> None:
+        ended = f"ended with exit code {returncode}" if returncode > 0 else "was ended by a signal"
+        super().__init__(f"{duct}: the command {ended}")
+        self.returncode = returncode
 
 
 class DuctMagicError(DuctError):

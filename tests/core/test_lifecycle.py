@@ -942,6 +942,19 @@ def test_an_observer_that_raises_breaks_nothing_and_the_others_hear_all(
     assert caplog.text == ""
 
 
+def test_a_statement_that_is_interrupted_before_it_begins_is_not_counted(service: Service) -> None:
+    duct = duct_for(service).connect()
+
+    def interrupted(_: object) -> None:
+        duct.status.unobserve(interrupted, "running")
+        raise KeyboardInterrupt
+
+    duct.status.observe(interrupted, "running")
+    with pytest.raises(KeyboardInterrupt):
+        duct._life.begin_statement()
+    assert (duct._life.running, duct._life._busy, duct.status.running) == (0, 0, 0)
+
+
 def test_an_observer_that_is_interrupted_leaves_the_duct_usable(service: Service) -> None:
     for state in ("connecting", "connected", "disconnected"):
         duct = duct_for(service)

@@ -111,7 +111,10 @@ def _in_forked_child() -> None:
     _owner = os.getpid()
     for duct in _alive():
         keep_for_ever(dict(duct.__dict__))
-        duct._after_fork()
+        try:
+            duct._after_fork()
+        except Exception as error:  # the others are to forget theirs, too
+            failures.log(duct, "forgetting the parent's connection", error)
 
 
 def keep_for_ever(inherited: object) -> None:

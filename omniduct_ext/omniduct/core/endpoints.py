@@ -66,14 +66,15 @@ def settle(duct: Duct) -> None:
         port = own_port or port
     elif host is not None:
         raise DuctConfigError(f"{duct.name}: host cannot be {host!r}; it takes a name, or a list of names")
-    duct._host, duct._port = host, port or duct.DEFAULT_PORT
+    duct._host, duct._port = host, port or duct._usual_port(host)
 
 
 def _first_that_answers(duct: Duct, hosts: Sequence[str], port: int | None) -> str:
     reasons = []
     for host in hosts:
         name, own_port = split(host, duct.name)
-        reason = _answers(duct, name, own_port or port or duct.DEFAULT_PORT, duct.CHECK_TIMEOUT)
+        number = own_port or port or duct._usual_port(name)
+        reason = _answers(duct, duct._real_host(name), number, duct.CHECK_TIMEOUT)
         if not reason:
             return host
         reasons.append(f"{host}: {reason}")

@@ -23,6 +23,7 @@ CONNECTED = "connected"
 LOST = "lost"
 FAILED = "failed"
 
+_TICK = 0.05  # seconds between two looks at what an attempt asks of the person
 _PATIENCE = 5.0  # seconds that a statement waits for a check under way: twice what a check may take, and some
 
 
@@ -48,8 +49,11 @@ class _Attempt:
     def end(self) -> None:
         self._over.set()
 
-    def wait(self) -> None:
-        self._over.wait()
+    def wait(self, meanwhile: Callable[[], object] | None = None) -> None:
+        """Wait for its end; `meanwhile` is called now and then."""
+        while not self._over.wait(None if meanwhile is None else _TICK):
+            assert meanwhile is not None
+            meanwhile()
 
     def own_failure(self) -> DuctError:
         """An exception of the caller's own, chained to the one cause: threads do not share tracebacks."""
@@ -170,7 +174,11 @@ class Lifecycle:
             if not beside:
                 self._claim()
             self._note()
-        self.publish()
+        try:
+            self.publish()
+        except BaseException:  # while observers hear of it: the caller has not begun, and ends nothing
+            self.end_statement(beside)
+            raise
 
     def _claim(self) -> None:
         """Keep checks off the connection, once none is under way."""
@@ -273,7 +281,12 @@ class Lifecycle:
         return threading.get_ident() in self._checkers
 
     def share_connect(
-        self, name: str, connect: Callable[[], None], undo: Callable[[], None], begun: int
+        self,
+        name: str,
+        connect: Callable[[], None],
+        undo: Callable[[], None],
+        begun: int,
+        meanwhile: Callable[[], object] | None = None,
     ) -> None:
         """Connect the duct of that name, or share the attempt of the thread that is connecting.
 
@@ -281,6 +294,7 @@ class Lifecycle:
         exception of its own when it failed. When the thread that leads is interrupted, one that waits
         leads the next. `undo` takes back what a failed attempt left, or one that nobody wants any more.
         `begun` is the number of `cancels` when the caller began; another one by now cancels this.
+        `meanwhile` is called now and then while waiting: to answer what the attempt asks.
         """
         while not self._is_steady():
             mine = _Attempt()
@@ -301,7 +315,7 @@ class Lifecycle:
             if other.led_here():  # an observer of its own attempt, which goes on when the observer returns
                 return
             cancelled_before = other.cancelled
-            other.wait()
+            other.wait(meanwhile)
             if other.failure is not None and not cancelled_before:
                 raise other.own_failure()
 
