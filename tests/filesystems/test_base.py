@@ -605,6 +605,8 @@ USES: dict[str, Callable[[MemoryFs], object]] = {
     "open_atomic": lambda fs: fs.open_atomic("a"),
     "download": lambda fs: fs.download("notes.txt", fs=filled(MemoryFs()), dest="a"),
     "upload": lambda fs: fs.upload("notes.txt", fs=filled(MemoryFs()), dest="a"),
+    "fsspec": lambda fs: fs.fsspec,
+    "pyarrow_fs": lambda fs: fs.pyarrow_fs,
 }
 
 

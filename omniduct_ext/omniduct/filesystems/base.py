@@ -10,21 +10,25 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar, TypeVar
 from omniduct.core.arguments import did_you_mean
 from omniduct.duct import Duct
 from omniduct.errors import DuctArgumentError
-from omniduct.filesystems import listing, streams, transfer
+from omniduct.filesystems import listing, resuming, streams, transfer
 from omniduct.filesystems.errors import DuctFileError, DuctReadOnly, failure
+from omniduct.filesystems.hooks import FileSystemHooks
 from omniduct.filesystems.listing import FileSystemFileDesc
 from omniduct.filesystems.magics import FileSystemMagics
-from omniduct.filesystems.paths import PathLike, PathMethods
+from omniduct.filesystems.paths import PathLike
+from omniduct.filesystems.progress import Meter, Wanted
 
 if TYPE_CHECKING:
     import pandas as pd
+    from fsspec import AbstractFileSystem
+    from pyarrow.fs import PyFileSystem
 
 __all__ = ["DuctFileError", "DuctReadOnly", "FileSystemClient", "FileSystemFileDesc"]
 
 _Item = TypeVar("_Item")
 
 
-class FileSystemClient(FileSystemMagics, PathMethods):
+class FileSystemClient(FileSystemMagics, FileSystemHooks):
     """A filesystem: files and folders by path, wherever they are.
 
     A path is a text or an `os.PathLike`. One that begins with "~" starts from `path_home`, any other
@@ -222,32 +226,59 @@ class FileSystemClient(FileSystemMagics, PathMethods):
 
     # Reading and writing
 
-    def open(self, path: PathLike, mode: str = "rt") -> IO[Any]:
-        """Open a file. Text is in UTF-8.
+    def open(
+        self,
+        path: PathLike,
+        mode: str = "rt",
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> IO[Any]:
+        """Open a file.
 
         Parameters
         ----------
         mode : str
             As for Python's own `open`.
+        encoding : str, optional
+            Of text; by default UTF-8, whatever the machine's own is.
+        errors, newline : str, optional
+            Of text, as for Python's own `open`.
 
         Raises
         ------
         FileNotFoundError, FileExistsError, IsADirectoryError, PermissionError
             As Python's own `open` does.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from omniduct.filesystems.local import LocalFsClient
+        >>> files = LocalFsClient(cwd=tempfile.mkdtemp())
+        >>> with files.open("cities.txt", "wt", encoding="latin-1") as file:
+        ...     _ = file.write("Köln")
+        >>> with files.open("cities.txt", "rb") as file:
+        ...     len(file.read())
+        4
         """
-        if not set(mode) <= set("rwxabt+") or sum(mode.count(kind) for kind in "rwxa") != 1:
-            raise DuctArgumentError(
-                f"{self.name}: mode cannot be {mode!r}; it is like 'rt', 'rb', 'wt' or 'ab'"
-            )
+        streams.check_mode(self.name, mode, encoding, errors, newline)
         target = self._resolved(path) if set(mode) <= set("rbt") else self._writable(path, "open")
         with self._telling("open", target):
-            return self._open(target, mode)
+            return streams.opened_as(self, target, mode, encoding, errors, newline)
 
-    def open_atomic(self, path: PathLike, mode: str = "wb") -> AbstractContextManager[IO[Any]]:
+    def open_atomic(
+        self,
+        path: PathLike,
+        mode: str = "wb",
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> AbstractContextManager[IO[Any]]:
         """Open a file for writing that is whole in the end, or not there.
 
         It is written under a temporary name beside `path`, which it replaces when the ``with`` block ends
         well. Where a filesystem cannot rename, it is written in its place, and removed if that fails.
+        `encoding`, `errors` and `newline` are as for `open`.
 
         Examples
         --------
@@ -261,7 +292,8 @@ class FileSystemClient(FileSystemMagics, PathMethods):
         """
         if mode not in ("wb", "wt", "w"):
             raise DuctArgumentError(f"{self.name}: mode cannot be {mode!r}; it is 'wb' or 'wt'")
-        return transfer.whole(self, self._writable(path, "write"), mode)
+        streams.check_mode(self.name, mode, encoding, errors, newline)
+        return transfer.whole(self, self._writable(path, "write"), mode, encoding, errors, newline)
 
     def download(
         self,
@@ -269,6 +301,8 @@ class FileSystemClient(FileSystemMagics, PathMethods):
         dest: PathLike | None = None,
         overwrite: bool = False,
         fs: FileSystemClient | None = None,
+        progress: Wanted = None,
+        resume: bool = False,
     ) -> str:
         """Copy a file, or a folder with all that is in it, from here to another filesystem.
 
@@ -283,6 +317,13 @@ class FileSystemClient(FileSystemMagics, PathMethods):
             Whether files that are there may be replaced.
         fs : FileSystemClient, optional
             The other filesystem; by default the local one.
+        progress : bool or callable, optional
+            Whether to show a line of progress, where a person may look: by default once it takes more than
+            a second. Or a function that is called with a `Copied` for every piece; what it raises ends the
+            copying.
+        resume : bool
+            For one large file: what has been copied when it fails stays, under a hidden name beside `dest`,
+            and the next call with ``resume=True`` goes on with it, unless `source` has changed.
 
         Returns
         -------
@@ -298,15 +339,20 @@ class FileSystemClient(FileSystemMagics, PathMethods):
         """
         other = self._filesystem(fs).connect()
         origin = self._resolved(source)
+        meter = Meter(self.name, progress)
         with self._telling("copy", origin):
             if not self._exists(origin):
                 raise self._missing("copy", origin)
-            target = other._writable(
-                other._landing(dest, self._parted(origin)[1], self._isdir(origin)), "write"
-            )
+            is_folder = self._isdir(origin)
+            target = other._writable(other._landing(dest, self._parted(origin)[1], is_folder), "write")
             other._check_replaceable(target, overwrite)
-        with self._busy(), other._busy(), self._telling("copy", origin):
-            self._download(origin, target, overwrite, other)
+        if not is_folder:
+            meter.expect(self, origin)
+        with self._busy(), other._busy(), meter.running(), self._telling("copy", origin):
+            if resume:
+                resuming.copy(self, origin, other, target)
+            else:
+                self._download(origin, target, overwrite, other)
         return target
 
     def upload(
@@ -315,13 +361,43 @@ class FileSystemClient(FileSystemMagics, PathMethods):
         dest: PathLike | None = None,
         overwrite: bool = False,
         fs: FileSystemClient | None = None,
+        progress: Wanted = None,
+        resume: bool = False,
     ) -> str:
         """Copy a file, or a folder with all that is in it, from another filesystem to here.
 
         `source` is a path on `fs`, by default the local filesystem, and `dest` one here; all else is as for
         `download`.
         """
-        return self._filesystem(fs).download(source, dest, overwrite, fs=self)
+        return self._filesystem(fs).download(source, dest, overwrite, self, progress, resume)
+
+    # For other libraries
+
+    @property
+    def fsspec(self) -> AbstractFileSystem:
+        """The same filesystem for libraries that take one of fsspec's: polars, dask, DuckDB and others.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from omniduct.filesystems.local import LocalFsClient
+        >>> files = LocalFsClient(cwd=tempfile.mkdtemp())
+        >>> files.fsspec.pipe({"a.txt": b"one", "b.txt": b"two"})
+        >>> files.fsspec.cat_file("b.txt", -2, None)
+        b'wo'
+        """
+        from omniduct.filesystems.fsspec.adapter import DuctFileSystem
+
+        return DuctFileSystem(self.connect())
+
+    @property
+    def pyarrow_fs(self) -> PyFileSystem:
+        """The same filesystem for pyarrow, and for pandas by its argument `filesystem`."""
+        from pyarrow.fs import PyFileSystem
+
+        from omniduct.filesystems.fsspec.arrow import DuctHandler
+
+        return PyFileSystem(DuctHandler(self.fsspec))
 
     def _filesystem(self, fs: object) -> FileSystemClient:
         if fs is None:
@@ -384,79 +460,6 @@ class FileSystemClient(FileSystemMagics, PathMethods):
     def _within(self, path: str, folder: str) -> bool:
         return path == folder or path.startswith(self._child(folder, ""))
 
-    def _supplies(self, hook: str) -> bool:
-        """Whether the subclass supplies a hook that it need not."""
-        return getattr(type(self), hook) is not getattr(FileSystemClient, hook)
-
     def _telling_each(self, doing: str, path: str, items: Callable[[], Iterable[_Item]]) -> Iterator[_Item]:
         with self._telling(doing, path):
             yield from items()
-
-    # What a subclass supplies
-
-    def _exists(self, path: str) -> bool:
-        """Whether there is a file or folder."""
-        return self._isfile(path) or self._isdir(path)
-
-    def _isdir(self, path: str) -> bool:
-        """Whether there is a folder."""
-        raise self._not_supplied("_isdir")
-
-    def _isfile(self, path: str) -> bool:
-        """Whether there is a file."""
-        raise self._not_supplied("_isfile")
-
-    def _dir(self, path: str) -> Iterator[FileSystemFileDesc]:
-        """Describe what is in a folder."""
-        raise self._not_supplied("_dir")
-
-    def _walk(self, path: str) -> Iterator[tuple[str, list[str], list[str]]]:
-        """Go through a folder and all beneath it."""
-        return listing.walk(self, path)
-
-    def _find(self, path_prefix: str, **attrs: Any) -> Iterator[FileSystemFileDesc]:
-        """Find what is beneath a folder, or has a path that begins so."""
-        return listing.find(self, path_prefix, attrs)
-
-    def _mkdir(self, path: str, recursive: bool, exist_ok: bool) -> None:
-        """Make a folder; with `recursive`, those that lead to it too."""
-        raise self._not_supplied("_mkdir")
-
-    def _remove(self, path: str, recursive: bool) -> None:
-        """Remove a file or a link; with `recursive`, a folder with all that is in it."""
-        raise self._not_supplied("_remove")
-
-    def _open(self, path: str, mode: str) -> IO[Any]:
-        """Open a file; by default one made of ``_file_read_``, ``_file_write_`` and ``_file_append_``."""
-        return streams.opened(self, path, mode)
-
-    def _file_read_(self, path: str, size: int = -1, offset: int = 0, binary: bool = False) -> Any:
-        """Read at most `size` bytes from `offset`, all that follow if `size` is -1; b"" at the end."""
-        raise self._not_supplied("_file_read_")
-
-    def _file_write_(self, path: str, s: Any, binary: bool) -> None:
-        """Write a file anew. `s` is bytes, as `binary` says."""
-        raise self._not_supplied("_file_write_")
-
-    def _file_append_(self, path: str, s: Any, binary: bool) -> None:
-        """Write at the end of a file. Without this hook, files are written in one piece when closed."""
-        raise self._not_supplied("_file_append_")
-
-    def _download(self, source: str, dest: str, overwrite: bool, fs: FileSystemClient) -> None:
-        """Copy a file or folder to a path on `fs`."""
-        transfer.copy(self, source, fs, dest)
-
-    def _rename(self, path: str, new_path: str) -> None:
-        """Give a file or folder another path, in the place of a file that has it. May be left out."""
-        raise self._not_supplied("_rename")
-
-    def _islink(self, path: str) -> bool:
-        """Whether the path itself is a link, wherever that leads. May be left out."""
-        return False
-
-    def _real_path(self, path: str) -> str:
-        """The path without any links. May be left out."""
-        return path
-
-    def _not_supplied(self, hook: str) -> NotImplementedError:
-        return NotImplementedError(f"{self.name}: {type(self).__name__} does not supply the hook {hook}")

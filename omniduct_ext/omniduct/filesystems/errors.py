@@ -67,6 +67,17 @@ _KINDS: dict[int, tuple[type[DuctFileError], str]] = {
     errno.EROFS: (DuctFileDenied, "the filesystem is read-only"),
 }
 
+_OF_CONNECTIONS = {
+    errno.ECONNREFUSED,
+    errno.ECONNRESET,
+    errno.ECONNABORTED,
+    errno.EHOSTUNREACH,
+    errno.ENETUNREACH,
+    errno.ENOTCONN,
+    errno.EPIPE,
+    errno.ETIMEDOUT,
+}
+
 _BY_CLASS: tuple[tuple[type[OSError], int], ...] = (
     (FileNotFoundError, errno.ENOENT),
     (FileExistsError, errno.EEXIST),
@@ -94,6 +105,6 @@ def of_hook(duct: Duct, doing: str, path: str, error: Exception) -> DuctError:
     """What to tell the person when a hook failed otherwise than by a known `errno`."""
     said = failures.redact(duct, getattr(error, "strerror", None) or str(error).strip())
     said = said or type(error).__name__
-    if isinstance(error, (ConnectionError, TimeoutError, EOFError)):
+    if isinstance(error, (ConnectionError, TimeoutError, EOFError)) or number_of(error) in _OF_CONNECTIONS:
         return DuctConnectionError(f"{duct.name}: could not {doing} {path!r}: the connection failed: {said}")
     return failure(duct, doing, path, number_of(error) or errno.EIO, said)

@@ -36,7 +36,7 @@ class FileSystemFileDesc(NamedTuple):
     created, last_modified, last_accessed : datetime.datetime
         With a time zone.
     extra : dict
-        Whatever else the filesystem says.
+        Whatever else the filesystem says; `is_link`, if it does, whether it is a link.
     """
 
     path: str
@@ -58,10 +58,13 @@ def walk(fs: FileSystemClient, path: str) -> Iterator[tuple[str, list[str], list
     while pending:
         folder = pending.pop()
         entries = _entries(fs, folder, path)
-        dirs = [entry.name for entry in entries if entry.type == "directory"]
+        folders = {entry.name: entry for entry in entries if entry.type == "directory"}
+        dirs = list(folders)
         yield folder, dirs, [entry.name for entry in entries if entry.type != "directory"]
-        children = [fs._child(folder, name) for name in reversed(dirs)]
-        pending += [child for child in children if not fs._islink(child)]
+        for name in reversed(dirs):
+            child = fs._child(folder, name)
+            if not _is_link(fs, child, folders.get(name)):
+                pending.append(child)
 
 
 def find(fs: FileSystemClient, prefix: str, attrs: Mapping[str, Any]) -> Iterator[FileSystemFileDesc]:
@@ -76,8 +79,14 @@ def find(fs: FileSystemClient, prefix: str, attrs: Mapping[str, Any]) -> Iterato
                 continue
             if all(_fits(getattr(entry, name), wanted) for name, wanted in attrs.items()):
                 yield entry
-            if entry.type == "directory" and not fs._islink(path):
+            if entry.type == "directory" and not _is_link(fs, path, entry):
                 pending.append(path)
+
+
+def _is_link(fs: FileSystemClient, path: str, entry: FileSystemFileDesc | None) -> bool:
+    """Whether a folder is a link to one: as its description says, else by asking."""
+    said = (entry.extra or {}).get("is_link") if entry else None
+    return fs._islink(path) if said is None else bool(said)
 
 
 def _entries(fs: FileSystemClient, folder: str, top: str) -> list[FileSystemFileDesc]:

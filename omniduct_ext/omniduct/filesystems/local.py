@@ -74,6 +74,11 @@ class LocalFsClient(FileSystemClient):
                 if described is not None:
                     yield described
 
+    def _describe(self, path: str) -> FileSystemFileDesc:
+        is_link = os.path.islink(path)
+        status = os.lstat(path) if is_link and not os.path.exists(path) else os.stat(path)
+        return _as_entry(path, os.path.basename(path), status, is_link)
+
     def _walk(self, path: str) -> Iterator[tuple[str, list[str], list[str]]]:
         for folder, dirs, files in os.walk(path):
             dirs.sort()
@@ -103,13 +108,15 @@ class LocalFsClient(FileSystemClient):
 def _described(entry: os.DirEntry[str]) -> FileSystemFileDesc | None:
     """What a folder's entry is; None if it is gone already."""
     status = _status(entry)
-    if status is None:
-        return None
+    return None if status is None else _as_entry(entry.path, entry.name, status, entry.is_symlink())
+
+
+def _as_entry(path: str, name: str, status: os.stat_result, is_link: bool) -> FileSystemFileDesc:
     kind = _TYPES.get(stat.S_IFMT(status.st_mode), "other")
     born = getattr(status, "st_birthtime", None)  # Linux does not say
     return FileSystemFileDesc(
-        path=entry.path,
-        name=entry.name,
+        path=path,
+        name=name,
         type=kind,
         bytes=None if kind == "directory" else status.st_size,
         owner=_name(pwd.getpwuid, status.st_uid),
@@ -118,7 +125,7 @@ def _described(entry: os.DirEntry[str]) -> FileSystemFileDesc | None:
         created=None if born is None else _time(born),
         last_modified=_time(status.st_mtime),
         last_accessed=_time(status.st_atime),
-        extra={"is_link": entry.is_symlink()},
+        extra={"is_link": is_link},
     )
 
 

@@ -42,35 +42,77 @@ class FileSystemMagics(MagicsProvider):
         return _own(self).showdir(path)
 
     @line_magic("read")
-    def _read_line(self, call: MagicCall, path: str | os.PathLike[str]) -> str:
-        """Read the text of a file.
+    def _read_line(
+        self,
+        call: MagicCall,
+        path: str | os.PathLike[str],
+        *,
+        encoding: str = "utf-8",
+        errors: str = "strict",
+        binary: bool = False,
+    ) -> str | bytes:
+        """Read a file.
 
         Parameters
         ----------
         path
-            The file, in UTF-8.
+            The file.
+        encoding
+            Of its text.
+        errors
+            What becomes of what is no text in it: "strict", "replace" and so on, as for Python's `open`.
+        binary
+            Whether it is no text: the bytes are given.
         """
         own = _own(self)
+        if binary:
+            with own.open(path, "rb") as file:
+                return cast(bytes, file.read())
         try:
-            with own.open(path, "rt") as file:
+            with own.open(path, "rt", encoding=encoding, errors=errors) as file:
                 return _Text(file.read())
         except UnicodeDecodeError as error:
             raise DuctMagicError(
-                f"%{own.name}.read: {os.fspath(path)!r} is no text in UTF-8; read it with "
-                f"open({os.fspath(path)!r}, 'rb') of {own.name}"
+                f"%{own.name}.read: {os.fspath(path)!r} is no text in {_spoken(encoding)}; another "
+                "`encoding` or errors='replace' may read it, and binary=True gives its bytes"
             ) from error.with_traceback(None)
 
     @cell_magic("write")
-    def _write_cell(self, call: MagicCall, body: str, path: str | os.PathLike[str]) -> None:
-        """Write the cell to a file, in UTF-8; a file of that name is replaced.
+    def _write_cell(
+        self,
+        call: MagicCall,
+        body: str,
+        path: str | os.PathLike[str],
+        *,
+        encoding: str = "utf-8",
+        append: bool = False,
+    ) -> None:
+        """Write the cell to a file; a file of that name is replaced.
 
         Parameters
         ----------
         path
             The file. Its folder has to be there.
+        encoding
+            Of the text.
+        append
+            Whether to add it to what is in the file.
         """
-        with _own(self).open_atomic(path, "wt") as file:
+        own = _own(self)
+        try:
+            body.encode(encoding)  # before anything is written
+        except UnicodeEncodeError as error:
+            raise DuctMagicError(
+                f"%%{own.name}.write: {body[error.start]!r} cannot be written in {_spoken(encoding)}"
+            ) from error.with_traceback(None)
+        except LookupError:
+            pass  # opening the file says what is wrong
+        with own.open(path, "at", encoding) if append else own.open_atomic(path, "wt", encoding) as file:
             file.write(body)
+
+
+def _spoken(encoding: str) -> str:
+    return "UTF-8" if encoding == "utf-8" else encoding
 
 
 class _Text(str):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from omniduct.core import failures
 from omniduct.core.arguments import did_you_mean
 from omniduct.duct import Duct
-from omniduct.errors import DuctArgumentError, DuctError
+from omniduct.errors import DuctArgumentError, DuctConnectionError, DuctError
 from omniduct.filesystems.errors import failure, number_of, of_hook
 
 if TYPE_CHECKING:
@@ -160,7 +160,10 @@ class PathMethods(Duct):
         except Exception as error:
             if number_of(error) == errno.ENOENT:
                 raise self._missing(doing, path) from failures.cause(self, error)
-            raise of_hook(self, doing, path, error) from failures.cause(self, error)
+            told = of_hook(self, doing, path, error)
+            if isinstance(told, DuctConnectionError):
+                self._life.doubt()  # the next use looks first
+            raise told from failures.cause(self, error)
 
     def _missing(self, doing: str, path: str) -> DuctError:
         return failure(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
+import encodings.aliases
 import errno
 import io
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, cast
 
+from omniduct.core.arguments import did_you_mean
+from omniduct.errors import DuctArgumentError
 from omniduct.filesystems.errors import failure
 
 if TYPE_CHECKING:
@@ -14,9 +18,75 @@ if TYPE_CHECKING:
 
     from omniduct.filesystems.base import FileSystemClient
 
-__all__ = ["opened"]
+__all__ = ["check_mode", "discard", "opened", "opened_as"]
 
 _PIECE = 1 << 20  # bytes that one call of a hook reads or writes
+
+
+def check_mode(duct: str, mode: str, encoding: str | None, errors: str | None, newline: str | None) -> None:
+    """Complain about what no file can be opened with, before one is made or emptied.
+
+    Raises
+    ------
+    DuctArgumentError
+        It names the duct, and says what would do.
+    """
+    if (
+        not set(mode) <= set("rwxabt+")
+        or sum(mode.count(kind) for kind in "rwxa") != 1
+        or set("bt") <= set(mode)
+    ):
+        raise DuctArgumentError(f"{duct}: mode cannot be {mode!r}; it is like 'rt', 'rb', 'wt' or 'ab'")
+    given = {"encoding": encoding, "errors": errors, "newline": newline}
+    for name, value in given.items():
+        if "b" in mode and value is not None:
+            raise DuctArgumentError(f"{duct}: {name} is for text, and mode {mode!r} is not")
+    if newline not in (None, "", "\n", "\r", "\r\n"):
+        raise DuctArgumentError(
+            rf"{duct}: newline cannot be {newline!r}; it is None, '', '\n', '\r' or '\r\n'"
+        )
+    try:
+        codecs.lookup(encoding or "utf-8")
+        codecs.lookup_error(errors or "strict")
+    except LookupError as error:
+        hint = did_you_mean(encoding or "", [*encodings.aliases.aliases, *encodings.aliases.aliases.values()])
+        raise DuctArgumentError(f"{duct}: {error}{hint}") from None
+
+
+def opened_as(
+    fs: FileSystemClient,
+    path: str,
+    mode: str,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+) -> IO[Any]:
+    """A file of a client's ``_open``, which knows text in UTF-8 only."""
+    if encoding is errors is newline is None:
+        return fs._open(path, mode)
+    file = fs._open(path, f"{mode.replace('t', '')}b")
+    text = io.TextIOWrapper(cast("Any", file), encoding or "utf-8", errors, newline)
+    if codecs.lookup(text.encoding).name in ("utf-16", "utf-32") and set(mode) & set("wx"):
+        _mark_beginning(file, text.encoding)
+    cast("Any", text).mode = mode
+    return text
+
+
+def _mark_beginning(file: IO[Any], encoding: str) -> None:
+    """Write the mark that tells the order of bytes, which Python writes only where it can tell the place."""
+    if not file.seekable():
+        file.write("".encode(encoding))
+
+
+def discard(file: IO[Any]) -> bool:
+    """Let go of a file that was being written, with what is in it; False if that cannot be done.
+
+    True means that nothing of it has come to its path, and that what was there before still is.
+    """
+    raw: Any = file
+    for part in ("buffer", "raw"):
+        raw = getattr(raw, part, raw)
+    return bool(hasattr(raw, "discard") and raw.discard())
 
 
 def opened(fs: FileSystemClient, path: str, mode: str) -> IO[Any]:
@@ -35,7 +105,11 @@ def opened(fs: FileSystemClient, path: str, mode: str) -> IO[Any]:
         buffered = io.BufferedReader(_Reader(fs, path, mode), _PIECE)
     else:
         buffered = io.BufferedWriter(_Writer(fs, path, mode), _PIECE)
-    return cast("IO[Any]", buffered if "b" in mode else io.TextIOWrapper(buffered, encoding="utf-8"))
+    if "b" in mode:
+        return cast("IO[Any]", buffered)
+    text = io.TextIOWrapper(buffered, encoding="utf-8")
+    cast("Any", text).mode = mode
+    return text
 
 
 def _check(fs: FileSystemClient, path: str, mode: str) -> None:
@@ -88,11 +162,8 @@ class _Reader(_Raw):
 
     def _size(self) -> int:
         with self._fs._telling("read", self._path):
-            folder, name = self._fs._parted(self._path)
-            for entry in self._fs._dir(folder):
-                if entry.name == name and entry.bytes is not None:
-                    return entry.bytes
-            return len(self._fs._file_read_(self._path, -1, 0, True))
+            size = self._fs._describe(self._path).bytes
+            return len(self._fs._file_read_(self._path, -1, 0, True)) if size is None else size
 
 
 class _Writer(_Raw):
@@ -100,6 +171,7 @@ class _Writer(_Raw):
 
     def __init__(self, fs: FileSystemClient, path: str, mode: str) -> None:
         super().__init__(fs, path, mode)
+        self._discarded = False
         self._begun = "a" in mode and fs._isfile(path)
         self._kept: bytearray | None = None
         if not fs._supplies("_file_append_"):
@@ -111,12 +183,20 @@ class _Writer(_Raw):
 
     def write(self, data: Any) -> int:
         piece = bytes(data)
+        if self._discarded:
+            return len(piece)
         if self._kept is None:
             self._send(piece)
         else:
             self._kept += piece
         self._position += len(piece)
         return len(piece)
+
+    def discard(self) -> bool:
+        """Write no more; True if nothing has been written yet."""
+        untouched = self._kept is not None or not self._begun
+        self._kept, self._begun, self._discarded = None, True, True
+        return untouched
 
     def _send(self, piece: bytes) -> None:
         hook: Callable[..., object] = self._fs._file_append_ if self._begun else self._fs._file_write_
