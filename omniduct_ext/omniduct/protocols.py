@@ -28,6 +28,7 @@ __all__ = ["class_names", "duplicates", "find", "known", "register"]
 BUILT_IN = {
     "duckdb": "omniduct.databases.duckdb:DuckDBClient",
     "firebird": "omniduct.databases.sqlalchemy.client:SQLAlchemyClient",
+    "fsspec": "omniduct.filesystems.fsspec.client:FsspecClient",
     "localfs": "omniduct.filesystems.local:LocalFsClient",
     "mariadb": "omniduct.databases.sqlalchemy.mysql:MySQLClient",
     "mssql": "omniduct.databases.sqlalchemy.client:SQLAlchemyClient",
@@ -38,14 +39,15 @@ BUILT_IN = {
     "snowflake": "omniduct.databases.sqlalchemy.client:SQLAlchemyClient",
     "sqlalchemy": "omniduct.databases.sqlalchemy.client:SQLAlchemyClient",
     "sqlite": "omniduct.databases.sqlalchemy.sqlite:SQLiteClient",
+    "ssh": "omniduct.remotes.ssh.client:SSHClient",
+    "ssh_cli": "omniduct.remotes.ssh.openssh.client:OpenSSHClient",
+    "ssh_paramiko": "omniduct.remotes.ssh.client:SSHClient",
     "sybase": "omniduct.databases.sqlalchemy.client:SQLAlchemyClient",
     "trino": "omniduct.databases.presto.client:TrinoClient",
 }
 """protocol -> "module:Class"; a new protocol is one line here."""
 
-NOT_YET = frozenset(
-    "druid exasol filesystem_cache hiveserver2 neo4j pyspark rest s3 ssh ssh_cli ssh_paramiko webhdfs".split()
-)
+NOT_YET = frozenset("druid exasol filesystem_cache hiveserver2 neo4j pyspark rest s3 webhdfs".split())
 """Protocols that configurations may name and this version does not speak."""
 
 _classes: dict[str, type[Duct]] = {}

@@ -486,6 +486,17 @@ def test_a_forward_that_is_asked_for_stays_until_it_is_stopped(service: Service,
         remote.port_forward_stop(local_port=port)
 
 
+@pytest.mark.parametrize("stop", ["port_forward_stopall", "port_forward_stop"])
+def test_a_forward_that_is_stopped_while_the_remote_is_lost_does_not_come_back(
+    service: Service, remote: Relay, stop: str
+) -> None:
+    remote.port_forward(service.host, service.port)
+    remote._lose("it is gone")
+    getattr(remote, stop)()
+    remote.connect()
+    assert not remote.has_port_forward()
+
+
 def test_a_local_port_may_be_chosen_for_a_forward(service: Service, remote: Relay) -> None:
     port = free_port()
     assert remote.port_forward(service.host, service.port, local_port=port) == port

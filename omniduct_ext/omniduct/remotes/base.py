@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit, urlunsplit
 
 from omniduct.core import failures
 from omniduct.core.endpoints import port_number, split
+from omniduct.core.lifecycle import LOST
 from omniduct.duct import Duct
 from omniduct.errors import DuctConfigError, DuctConnectionError, DuctError, DuctServerUnreachable
 from omniduct.filesystems.base import FileSystemClient
 from omniduct.remotes.forwarding import LOOPBACK, Forward, Forwards
-from omniduct.utils.magics import MagicCall, Rest, cell_magic, line_magic
+from omniduct.remotes.magics import RemoteMagics
 
 if TYPE_CHECKING:
     import pandas as pd
+    from typing_extensions import Self
 
 __all__ = ["RemoteClient"]
 
 
-class RemoteClient(FileSystemClient):
+class RemoteClient(RemoteMagics, FileSystemClient):
     """A machine through which services are reached; it runs commands, and has files.
 
     A subclass supplies the hooks of `Duct`, ``_execute``, ``_port_forward_start``,
@@ -28,13 +30,19 @@ class RemoteClient(FileSystemClient):
     Parameters
     ----------
     smartcards : dict, optional
-        Name to PKCS#11 library, for those that log in with one.
+        Name to PKCS#11 library, for protocols that log in with one, as ``ssh_cli`` does.
     **kwargs
         The arguments of `FileSystemClient` and `Duct`.
     """
 
     DUCT_TYPE = Duct.Type.REMOTE
     DEFAULT_PORT = 22
+
+    IS_HEARD: ClassVar[bool] = False
+    """Whether ``_execute`` takes `heard`: a callable, told while the command runs what it prints.
+
+    It gets "stdout" or "stderr", and the bytes, in the thread that called ``_execute``.
+    """
 
     def __init__(self, smartcards: dict[str, str] | None = None, **kwargs: Any) -> None:
         self.smartcards = dict(smartcards or {})
@@ -55,16 +63,28 @@ class RemoteClient(FileSystemClient):
             For the login shell.
         skip_cwd : bool
             Whether to run it in the home folder, rather than in `path_cwd`.
+        **kwargs
+            What the protocol takes besides: `timeout`, in seconds, for those of SSH.
 
         Returns
         -------
         object
-            With `returncode` (int), `stdout` and `stderr` (bytes).
+            With `returncode` (int; -1 if a signal ended it), `stdout` and `stderr` (bytes).
+
+        Raises
+        ------
+        DuctTimeout
+            It took longer than `timeout`, and was ended there.
+        DuctConnectionError
+            It could not be run, or the connection was lost meanwhile; it is not run again.
         """
         self.connect()
         self._life.begin_statement()
         try:
             return self._execute(cmd, skip_cwd=skip_cwd, **kwargs)
+        except DuctConnectionError:
+            self._life.doubt()
+            raise
         except DuctError:
             raise
         except Exception as error:
@@ -101,6 +121,10 @@ class RemoteClient(FileSystemClient):
         ------
         DuctServerUnreachable
             Nothing answers at the target, seen from there.
+        DuctConfigError
+            There is no port, or the target is forwarded from another local port already.
+        DuctConnectionError
+            Something listens on `local_port` already.
         """
         host, port = self._target(remote_host, remote_port)
         return self._forwarded(host, port, local_port, user=None)
@@ -111,7 +135,7 @@ class RemoteClient(FileSystemClient):
 
     def _forwarded(self, host: str, port: int, local_port: int | None, user: Duct | None) -> int:
         self.connect()
-        with self._forwards.lock:
+        with self._forwards.turn(host, port):
             found = self._forwards.find(host, port)
             if found and local_port not in (None, found[0].local_port):
                 raise DuctConfigError(
@@ -139,8 +163,8 @@ class RemoteClient(FileSystemClient):
 
     def port_forward_release(self, duct: Duct) -> None:
         """Take a duct's forward back; it ends when nobody else uses it."""
-        with self._forwards.lock:
-            for forward in self._forwards:
+        for forward in self._forwards:
+            with self._forwards.turn(forward.remote_host, forward.remote_port):
                 if forward.drop_user(duct) and not forward.is_wanted:
                     self._stop(forward)
 
@@ -164,30 +188,44 @@ class RemoteClient(FileSystemClient):
         """
         if remote_host is not None:
             remote_host, remote_port = self._target(remote_host, remote_port, required=False)
-        with self._forwards.lock:
-            found = self._forwards.find(remote_host, remote_port, local_port)
-            for forward in found:
-                self._stop(forward)
-        if not found:
+        found = self._forwards.find(remote_host, remote_port, local_port)
+        self._stop_all(found)
+        if not self._forwards.give_up(remote_host, remote_port, local_port) and not found:
             there_are = ", ".join(map(str, self._forwards)) or "none"
             raise DuctConfigError(f"{self.name}: there is no such forward; there are {there_are}")
         self._lose_users(found)
 
     def port_forward_stopall(self) -> None:
-        """Stop every forward."""
-        with self._forwards.lock:
-            stopped = list(self._forwards)
-            for forward in stopped:
-                self._stop(forward)
+        """Stop every forward; none comes back."""
+        self._forwards.interrupted.clear()
+        self._stop_every()
+
+    def _stop_every(self) -> None:
+        stopped = list(self._forwards)
+        self._stop_all(stopped)
         self._lose_users(stopped)
 
-    def _lose_users(self, stopped: list[Forward]) -> None:
-        """What was reached through these forwards is lost; not under the lock, as observers hear of it."""
+    def _lose_users(self, stopped: list[Forward], reason: str = "") -> None:
+        """What was reached through these forwards is lost; not in their turn, as observers hear of it."""
         for forward in stopped:
-            forward.lose_users(f"the forward through {self.name!r} has ended")
+            forward.lose_users(reason or f"the forward through {self.name!r} has ended")
+
+    def _lose(self, reason: str) -> None:
+        """Note that the machine is gone, and all that is reached through it; nothing listens any more."""
+        forwards = list(self._forwards)  # before anybody hears of it, and connects anew
+        self._forwards.interrupted += [forward for forward in forwards if forward.asked_for]
+        self._life.lose(reason)
+        self._lose_users(forwards, f"{self.name!r} is lost: {reason}")
+        self._stop_all(forwards)
+
+    def _stop_all(self, forwards: list[Forward]) -> None:
+        for forward in forwards:
+            with self._forwards.turn(forward.remote_host, forward.remote_port):
+                self._stop(forward)
 
     def _stop(self, forward: Forward) -> None:
-        self._forwards.drop(forward)
+        if not self._forwards.drop(forward):
+            return
         try:
             self._port_forward_stop(
                 forward.local_port, forward.remote_host, forward.remote_port, forward.connection
@@ -208,7 +246,9 @@ class RemoteClient(FileSystemClient):
         Raises
         ------
         DuctConfigError
-            It names no port, and its scheme has no usual one.
+            It names no port, and its scheme has no usual one: those of http, https and ftp are known.
+        DuctServerUnreachable
+            Nothing answers there, seen from the machine.
         """
         parts = urlsplit(uri)
         shown = f"{parts.scheme}://{parts.hostname or ''}"  # the rest may hold a login
@@ -241,7 +281,27 @@ class RemoteClient(FileSystemClient):
     def _before_disconnect(self) -> None:
         """Everything that is reached through here ends with it."""
         super()._before_disconnect()
-        self.port_forward_stopall()
+        if self._life.state == LOST:
+            self._forwards.interrupted += [forward for forward in self._forwards if forward.asked_for]
+        else:
+            self._forwards.interrupted.clear()
+        self._stop_every()
+
+    def connect(self) -> Self:
+        """Connect, unless it is connected; forwards that were asked for come back after it was lost.
+
+        Returns, raises
+        ---------------
+        As `Duct.connect` does.
+        """
+        super().connect()
+        while self._forwards.interrupted and not self._life.leads():
+            forward = self._forwards.interrupted.pop()
+            try:
+                self._forwarded(forward.remote_host, forward.remote_port, None, user=None)
+            except DuctError as error:  # whoever uses it finds out
+                failures.log(self, f"forwarding {forward} again", error)
+        return self
 
     def _after_fork(self) -> None:
         super()._after_fork()
@@ -269,30 +329,3 @@ class RemoteClient(FileSystemClient):
 
     def _prepare_smartcard(self, name: str, library: str) -> None:
         """Make one smartcard ready."""
-
-    # Magics
-
-    @cell_magic()
-    def _command_cell(self, call: MagicCall, body: str) -> None:
-        """Run the cell as a command there, and show what it prints."""
-        self._show(call, self.execute(body))
-
-    @line_magic()
-    def _command_line(self, call: MagicCall, command: Rest) -> None:
-        """Run the command on the line there, and show what it prints."""
-        self._show(call, self.execute(command))
-
-    def _show(self, call: MagicCall, result: Any) -> None:
-        out, err = (cast(bytes, s).decode(errors="replace") for s in (result.stdout, result.stderr))
-        for text in filter(None, [out.rstrip("\n"), err.rstrip("\n")]):
-            call.show(_Output(text))
-        if result.returncode:
-            raise DuctConnectionError(f"{self.name}: the command ended with exit code {result.returncode}")
-
-
-class _Output:
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def __repr__(self) -> str:
-        return self._text

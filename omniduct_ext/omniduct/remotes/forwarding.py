@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import weakref
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,15 @@ class Forward:
     def __str__(self) -> str:
         return f"{LOOPBACK}:{self.local_port} to {self.remote_host}:{self.remote_port}"
 
+    def fits(self, remote_host: str | None, remote_port: int | None, local_port: int | None) -> bool:
+        """Whether it is what is given."""
+        given = (
+            (remote_host, self.remote_host),
+            (remote_port, self.remote_port),
+            (local_port, self.local_port),
+        )
+        return all(wanted in (None, own) for wanted, own in given)
+
     def use(self, user: Duct | None) -> None:
         """Note that a duct uses it, or that it was asked for explicitly."""
         if user is None:
@@ -75,25 +85,30 @@ class Forwards:
     """
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
         self._open: dict[tuple[str, int], Forward] = {}
         self._ports: dict[tuple[str, int], int] = {}
+        self._turns: dict[tuple[str, int], threading.RLock] = {}
+        self.interrupted: list[Forward] = []
+        """Those that were asked for, and are to come back with the connection."""
 
-    def __iter__(self) -> Any:
-        with self.lock:
-            return iter(list(self._open.values()))
+    def __iter__(self) -> Iterator[Forward]:
+        return iter(list(self._open.values()))
+
+    def turn(self, remote_host: str, remote_port: int) -> threading.RLock:
+        """Who holds this starts or stops the forward to a target; others do not wait for that."""
+        return self._turns.setdefault((remote_host, remote_port), threading.RLock())
 
     def find(
         self, remote_host: str | None = None, remote_port: int | None = None, local_port: int | None = None
     ) -> list[Forward]:
         """The forwards that fit what is given."""
-        return [
-            f
-            for f in self
-            if remote_host in (None, f.remote_host)
-            and remote_port in (None, f.remote_port)
-            and local_port in (None, f.local_port)
-        ]
+        return [f for f in self if f.fits(remote_host, remote_port, local_port)]
+
+    def give_up(self, remote_host: str | None, remote_port: int | None, local_port: int | None) -> bool:
+        """Let those that fit not come back with the connection; whether there are any."""
+        before = self.interrupted
+        self.interrupted = [f for f in before if not f.fits(remote_host, remote_port, local_port)]
+        return len(self.interrupted) < len(before)
 
     def port_for(self, remote_host: str, remote_port: int) -> int:
         """A free local port for a target: the one it had before, if that can be."""
@@ -107,6 +122,10 @@ class Forwards:
         self._ports[forward.remote_host, forward.remote_port] = forward.local_port
         return forward
 
-    def drop(self, forward: Forward) -> None:
-        """Note that a forward was stopped."""
-        self._open.pop((forward.remote_host, forward.remote_port), None)
+    def drop(self, forward: Forward) -> bool:
+        """Note that a forward is being stopped; whether it was still one."""
+        target = forward.remote_host, forward.remote_port
+        if self._open.get(target) is not forward:
+            return False
+        del self._open[target]
+        return True
