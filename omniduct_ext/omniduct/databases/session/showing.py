@@ -3,96 +3,20 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
-import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol, TextIO
 
+from omniduct.core.lines import SHOWN_AFTER, Line, is_watched, new_line
 from omniduct.databases.session.progress import Progress, Running, link_of, logged, shown
 
-__all__ = ["SHOWN_AFTER", "Line", "Showing"]
+__all__ = ["Showing"]
 
 logger = logging.getLogger("omniduct")
 
-SHOWN_AFTER = 1.0
-"""Seconds after which a statement shows its progress."""
-
 _LOGGED_EVERY = 10.0  # seconds, at first, and at least
 _LOGGED_AT_LEAST_EVERY = 60.0
-
-
-class Line(Protocol):
-    """Where a line of progress is shown: it is written over, and goes away in the end."""
-
-    ascii: bool
-
-    @property
-    def width(self) -> int:
-        """The columns that it has."""
-
-    def show(self, text: str, link: str) -> None:
-        """Show this instead; the link behind it, or not, if there is no room."""
-
-    def close(self) -> None:
-        """Take the line away."""
-
-
-class _TerminalLine:
-    def __init__(self, terminal: TextIO) -> None:
-        self._terminal = terminal
-        self._taken = 0
-        self.ascii = "utf" not in (terminal.encoding or "").lower()
-
-    @property
-    def width(self) -> int:
-        """One column less than there are: in the last one some terminals go to the next line."""
-        try:
-            columns = os.get_terminal_size(self._terminal.fileno()).columns
-        except (OSError, ValueError):
-            columns = 0
-        return (columns or 80) - 1
-
-    def show(self, text: str, link: str) -> None:
-        from tqdm.utils import disp_len
-
-        if link and disp_len(text) + 1 + len(link) <= self.width:
-            text = f"{text} {link}"
-        taken, width = self._taken, disp_len(text)
-        self._taken = width
-        self._write(text + " " * (min(taken, self.width) - width))
-
-    def close(self) -> None:
-        self._write(" " * min(self._taken, self.width))
-        self._write("")
-
-    def _write(self, text: str) -> None:
-        encoding = self._terminal.encoding or "ascii"
-        self._terminal.write("\r" + text.encode(encoding, "replace").decode(encoding))
-        self._terminal.flush()
-
-
-def _is_watched() -> bool:
-    """Whether a person may look: at a notebook or a terminal, and not at a log or a script's output."""
-    if "IPython" in sys.modules:
-        from omniduct.ipython.progress import is_watched
-
-        if is_watched():
-            return True
-    return sys.stderr is not None and sys.stderr.isatty()
-
-
-def _new_line() -> Line:
-    """A line where the person can see it."""
-    if "IPython" in sys.modules:
-        from omniduct.ipython.progress import notebook_line
-
-        line = notebook_line()
-        if line is not None:
-            return line
-    return _TerminalLine(sys.stderr)
 
 
 class _Log:
@@ -165,11 +89,11 @@ class Showing:
             logger.debug("%s: showing progress", self._running.name, exc_info=True)
 
     def _begin(self) -> None:
-        if not _is_watched():
+        if not is_watched():
             if self._logs and logger.isEnabledFor(logging.INFO):
                 self._log = self._running.log = self._running.log or _Log(self._running, self._ask)
         elif threading.current_thread() is threading.main_thread():
-            self._line = _new_line()
+            self._line = new_line()
         self._wanted = self._line is not None or self._log is not None
 
     def _show(self, line: Line) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
+import socket
 import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -68,6 +70,8 @@ class MySQLClient(SQLAlchemyClient):
         engine = super()._new_engine(url)
         if self.driver == "pymysql" and "read_timeout" not in self.engine_opts.get("connect_args", {}):
             event.listen(engine, "connect", _wait_for_results)
+        if self.driver == "pymysql" and self._remote is not None:
+            event.listen(engine, "do_connect", functools.partial(_through_forward, str(self._host)))
         return engine
 
     def _refusal(self, reason: Exception) -> DuctError:
@@ -228,6 +232,21 @@ _COMMITS = re.compile(
     re.IGNORECASE,
 )
 _OF_THE_SERVER = ("information_schema", "mysql", "performance_schema", "sys")
+
+
+def _through_forward(host: str, dialect: Any, record: Any, args: Any, given: dict[str, Any]) -> Any:
+    """Connect to the near end of a forward, and expect the far end's certificate there."""
+    near = given["host"], given["port"]
+    connection = dialect.dbapi.connect(*args, **{**given, "host": host, "defer_connect": True})
+    wire = socket.create_connection(near, timeout=given.get("connect_timeout"))
+    try:
+        wire.settimeout(None)  # from here on the driver sees to it
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        connection.connect(wire)
+    except BaseException:
+        wire.close()
+        raise
+    return connection
 
 
 def _wait_for_results(connection: Any, record: Any) -> None:
