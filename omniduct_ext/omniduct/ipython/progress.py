@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from IPython.core.getipython import get_ipython
 
-from omniduct.databases.session.showing import Line
+from omniduct.core.lines import Line
 from omniduct.ipython import threads
 
 if TYPE_CHECKING:

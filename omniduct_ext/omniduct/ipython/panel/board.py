@@ -95,10 +95,6 @@ class Board:
         watched = self._watched.get(key)
         return None if watched is None else watched[0]
 
-    def has(self, duct: Duct) -> bool:
-        """Whether a duct has a row."""
-        return self.duct(key_of(duct)) is duct
-
     def _row(self, duct: Duct) -> dict[str, Any]:
         return {**row_of(self._registry, duct).as_dict(), **self._describe(duct)}
 

@@ -76,12 +76,13 @@ class _Field:
         is_cancelled = self.connecting is not None and self.connecting.is_cancelled
         return is_cancelled or self.question.withdrawn.is_set()
 
-    def described(self) -> dict[str, Any]:
+    def described(self, row: Duct) -> dict[str, Any]:
         question = self.question
+        is_own = row is question.asker or question.duct in question.text
         return {
             "key": self.key,
             "kind": question.kind,
-            "label": question.text,
+            "label": question.text if is_own else f"{question.duct}: {question.text}",
             "field": question.field,
             "can_save": self.can_save,
         }
@@ -139,7 +140,7 @@ class Fields:
         self._links: dict[str, _RowLink] = {}
         self.answered: Callable[[Answer], None] = lambda answer: None
         self.waiting: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext
-        self.has_row: Callable[[Duct], bool] = lambda duct: True
+        self._wanted: list[Duct] = []  # what is being connected
 
     def ask(self, question: Question) -> str | bool:
         """Show a field, and wait for its answer.
@@ -181,9 +182,13 @@ class Fields:
     def for_connecting(self, connecting: Connecting) -> Iterator[None]:
         """Within this, what is asked is for connecting a duct, whichever is asked about."""
         token = _connecting.set(connecting)
+        self._wanted.append(connecting.duct)
+        self._tell_about(connecting.duct)
         try:
             yield
         finally:
+            self._wanted.remove(connecting.duct)
+            self._tell_about(connecting.duct)
             _connecting.reset(token)
 
     def link(self, name: str) -> _RowLink | None:
@@ -227,13 +232,26 @@ class Fields:
 
     def of(self, duct: Duct) -> list[dict[str, Any]]:
         """The open fields and links of a duct, for its row."""
-        fields = [asked.described() for asked in list(self._open.values()) if self._place_of(asked) is duct]
+        asked = [each for each in list(self._open.values()) if self._place_of(each) is duct]
+        fields = [each.described(duct) for each in asked]
         return fields + [link.described() for link in list(self._links.values()) if link.duct is duct]
 
     def _place_of(self, asked: _Field) -> Duct | None:
-        """The duct in whose row it stands: the one that it is about, or the one that needs the answer."""
+        """The duct in whose row it stands: the one that it is about, if the person is connecting that, too.
+
+        Else it is the one that needs the answer, where the person has clicked.
+        """
         asker = asked.question.asker
-        return asker if isinstance(asker, Duct) and self.has_row(asker) else asked.wanted_by
+        if isinstance(asker, Duct) and (asked.wanted_by is None or asker in self._wanted):
+            return asker
+        return asked.wanted_by
 
     def _tell(self, asked: _Field) -> None:
         self._changed(self._place_of(asked))
+
+    def _tell_about(self, duct: Duct) -> None:
+        """Tell the rows between which the questions about a duct move."""
+        for asked in list(self._open.values()):
+            if asked.question.asker is duct and asked.wanted_by is not duct:
+                self._changed(duct)
+                self._changed(asked.wanted_by)

@@ -92,7 +92,6 @@ class PanelWidget(anywidget.AnyWidget):
         self._fields = Fields(self._is_shown, self._note)
         self._workers = Workers(self._fields, self._note)
         self._board: Board | None = Board(registry, self._describe, self._push, self._workers.cancel)
-        self._fields.has_row = self._board.has
         super().__init__(problems=self._problems())
         self.on_msg(self._hear)
         _hear_at_once(self.comm)
