@@ -1,17 +1,28 @@
-"""Ducts to the databases of the contract, which are disconnected in the end."""
+"""Ducts to the databases of the contract, which are disconnected in the end; and impatient ones."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tests.services.processes import Server
 
 if TYPE_CHECKING:
     from omniduct.databases.base import DatabaseClient
+    from omniduct.duct import Duct
+
+AnyDuct = TypeVar("AnyDuct", bound="Duct")
 
 NAME = "contract"
+
+
+def impatient(duct: AnyDuct) -> AnyDuct:
+    """Have a duct connect, check and wait for an answer for about a second."""
+    duct.CONNECT_TIMEOUT = 2.0  # type: ignore[misc]
+    duct.CHECK_TIMEOUT = 0.5  # type: ignore[misc]
+    duct.PROBE_AFTER_IDLE = 0  # type: ignore[misc]
+    return duct
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """A process that outlives the tests, however they end, to end the servers they started and remove a folder.
 
-It is told of each process by a line with its id and the signal that ends it. psutil knows a process from a
-later one with the same id.
+It is told of each process by a line with its id and the signal that ends it; `user` and an id is a user whose
+processes are all killed. psutil knows a process from a later one with the same id.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import psutil
 POLITE = 10.0  # seconds that a process has to end of itself
 PAUSE = 0.2  # seconds between two looks at whether the run has ended
 CLOSE = "close"  # the line that says that it need not wait
+USER = "user "  # what a line begins with that tells of a user
 
 
 class Guard:
@@ -44,12 +45,19 @@ class Guard:
 
     def watch(self, pid: int, end: signal.Signals) -> None:
         """Tell it of a process, and of the signal that ends it."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{pid} {end.value}\n")
+        self._tell(f"{pid} {end.value}\n")
+
+    def own(self, uid: int) -> None:
+        """Tell it of a user of ours alone: what that one runs is killed, whoever started it."""
+        self._tell(f"{USER}{uid}\n")
 
     def close(self) -> None:
         """End the processes, and remove the folder."""
         self._process.communicate(f"{CLOSE}\n")
+
+    def _tell(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line)
 
 
 def tree(pid: int) -> list[psutil.Process]:
@@ -58,6 +66,16 @@ def tree(pid: int) -> list[psutil.Process]:
         process = psutil.Process(pid)
         return [process, *process.children(recursive=True)]
     return []
+
+
+def of_user(uid: int) -> list[psutil.Process]:
+    """The processes that a user runs now."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.uids().real == uid and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
 
 
 def send(processes: list[psutil.Process], *signals: signal.Signals) -> None:
@@ -99,6 +117,14 @@ def end(watched: list[tuple[psutil.Process, signal.Signals]]) -> None:
         have_ended(processes, POLITE)
 
 
+def end_user(uid: int) -> None:
+    """Kill what a user runs, until there is nothing."""
+    deadline = time.monotonic() + POLITE
+    while (processes := of_user(uid)) and time.monotonic() < deadline:
+        send(processes, signal.SIGKILL)
+        have_ended(processes, POLITE)
+
+
 def lines(run: list[psutil.Process] | None) -> Iterator[str]:
     """The lines that it is told until there will be no more; with a run, all until that has ended."""
     rest = ""
@@ -122,13 +148,19 @@ def guard(folder: str, run_pid: int | None) -> None:
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     watched: list[tuple[psutil.Process, signal.Signals]] = []
+    users = []
     for line in lines(None if run_pid is None else tree(run_pid)[:1]):
         if line == CLOSE:
             break
+        if line.startswith(USER):
+            users.append(int(line[len(USER) :]))
+            continue
         pid, how = map(int, line.split())
         with contextlib.suppress(psutil.NoSuchProcess):
             watched.append((psutil.Process(pid), signal.Signals(how)))
     end(watched)
+    for uid in users:
+        end_user(uid)
     shutil.rmtree(folder, ignore_errors=True)
 
 

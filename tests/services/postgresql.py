@@ -8,7 +8,6 @@ from typing import Any
 from tests.services.processes import Server, program
 
 SETTINGS = {
-    "listen_addresses": "127.0.0.1",
     "max_connections": "60",
     "shared_buffers": "16MB",
     "max_wal_size": "256MB",
@@ -49,6 +48,8 @@ class PostgreSQL(Server):
             *("--encoding=UTF8", "--locale=C"),
         )
         secret.unlink()
+        with (self.home / "data" / "pg_hba.conf").open("a") as rules:
+            rules.write("host all all all scram-sha-256\n")  # it listens on one address
 
     def make_users(self) -> None:
         for sql in (
@@ -58,7 +59,11 @@ class PostgreSQL(Server):
             self.ask(sql, self.ADMIN, self.admin_password, "")
 
     def command(self) -> list[str]:
-        own = {"port": str(self.port), "unix_socket_directories": str(self.home)}
+        own = {
+            "listen_addresses": self.host,
+            "port": str(self.port),
+            "unix_socket_directories": str(self.home),
+        }
         command = [self._postgres, "-D", str(self.home / "data")]
         for name, value in {**SETTINGS, **own, **self.settings}.items():
             command += ["-c", f"{name}={value}"]

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+import psutil
 import pytest
 from tests.services.guard import Guard, have_ended, send, tree
 from tests.services.ports import LOOPBACK, Port
@@ -47,6 +48,8 @@ class Service(ABC):
     ----------
     host, port
         Where it listens, from the first start to the end.
+    network : str
+        The network namespace that it runs in, as a path; none is the machine's own. `networks.Host` sets it.
     run_pid : int, optional
         The process with which it ends, if that is not this one.
     """
@@ -57,9 +60,11 @@ class Service(ABC):
     PATIENCE = 30.0  # seconds, for a start and for an end
     PAUSE = 0.02  # seconds, between two probes of one that starts
     UNPRIVILEGED = True  # root does not run it, but nobody
+    STOPS_ITS_OWN = True  # told to stop, it also ends what it started
 
     def __init__(self) -> None:
         self.host = LOOPBACK
+        self.network = ""
         self.run_pid: int | None = None
         self._folder = Path()
         self._port: Port | None = None
@@ -119,19 +124,24 @@ class Service(ABC):
             self.freeze()  # so that it starts nothing meanwhile
         else:
             self.thaw()
-        processes = tree(self.pid)
-        send(processes if immediate else processes[:1], signal.SIGKILL if immediate else self.STOP)
+        processes = self.processes()
+        told = processes if immediate or not self.STOPS_ITS_OWN else processes[:1]
+        send(told, signal.SIGKILL if immediate else self.STOP)
         assert have_ended(processes, self.PATIENCE), f"it did not stop:\n{self.log()}"
         self._reap()
 
     def freeze(self) -> None:
         """Let all its processes stand still: connections stay, and get no answer."""
         os.kill(self.pid, signal.SIGSTOP)  # first, as it then starts no more of them
-        send(tree(self.pid), signal.SIGSTOP)
+        send(self.processes(), signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let it go on; no matter if it was not frozen."""
-        send(tree(self.pid), signal.SIGCONT)
+        send(self.processes(), signal.SIGCONT)
+
+    def processes(self) -> list[psutil.Process]:
+        """It, and all that it started."""
+        return tree(self.pid)
 
     def close(self) -> None:
         """End it, and remove its data."""
@@ -204,6 +214,9 @@ class Service(ABC):
         home = str(self._folder)
         own = self.environment()
         user, group = _unprivileged() if self._is_lowered else (None, None)
+        if self.network:
+            command = self._in_network(command, user, group)
+            user = group = None
         with self._log_file.open("ab") as log:
             process = subprocess.Popen(
                 command,
@@ -215,7 +228,7 @@ class Service(ABC):
                 start_new_session=True,
                 user=user,
                 group=group,
-                extra_groups=[] if self._is_lowered else None,
+                extra_groups=None if user is None else [],
             )
         try:
             self._guard.watch(process.pid, self.END)
@@ -223,6 +236,11 @@ class Service(ABC):
             process.kill()
             raise
         return process
+
+    def _in_network(self, command: list[str], user: int | None, group: int | None) -> list[str]:
+        """The command in the namespace, which only root may enter."""
+        lowered = [] if user is None else [f"--setuid={user}", f"--setgid={group}"]
+        return ["nsenter", f"--net={self.network}", *lowered, "--", *command]
 
     def _await_answer(self) -> None:
         deadline = time.monotonic() + self.PATIENCE

@@ -298,12 +298,9 @@ def test_the_proxy_hangs_up_when_its_target_refuses() -> None:
 
 
 def test_a_closed_proxy_leaves_no_thread_and_no_socket() -> None:
-    before, threads = psutil.Process().num_fds(), threading.active_count()
-    with socket.create_server((LOOPBACK, 0)) as target:
+    with nothing_is_left(), socket.create_server((LOOPBACK, 0)) as target:
         proxy = Proxy(*target.getsockname())
         with socket.create_connection((LOOPBACK, proxy.port)):
             until(lambda: proxy.count == 1)
             proxy.close()
             proxy.close()
-    assert threading.active_count() == threads
-    assert psutil.Process().num_fds() == before

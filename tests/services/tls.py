@@ -36,9 +36,9 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self.ca = self._write("ca.pem", _pem(self._signed(ISSUER, self._key.public_key(), is_authority=True)))
 
-    def server(self) -> Path:
-        """The key and certificate of a server at `localhost` and 127.0.0.1."""
-        certificate, key = self._issue("localhost")
+    def server(self, name: str = "localhost") -> Path:
+        """The key and certificate of a server of that name; the usual one is also at 127.0.0.1."""
+        certificate, key = self._issue(name, is_server=True)
         return self._write("server.pem", key + certificate)
 
     def client(self, user: str) -> tuple[Path, Path]:
@@ -46,13 +46,16 @@ class Authority:
         certificate, key = self._issue(user)
         return self._write(f"{user}.pem", certificate), self._write(f"{user}.key", key)
 
-    def _issue(self, name: str) -> tuple[bytes, bytes]:
+    def _issue(self, name: str, is_server: bool = False) -> tuple[bytes, bytes]:
         from cryptography.hazmat.primitives.asymmetric import ec
 
         key = ec.generate_private_key(ec.SECP256R1())
-        return _pem(self._signed(name, key.public_key(), is_authority=False)), _key_pem(key)
+        signed = self._signed(name, key.public_key(), is_authority=False, is_server=is_server)
+        return _pem(signed), _key_pem(key)
 
-    def _signed(self, name: str, public_key: Any, is_authority: bool) -> x509.Certificate:
+    def _signed(
+        self, name: str, public_key: Any, is_authority: bool, is_server: bool = False
+    ) -> x509.Certificate:
         from cryptography import x509
         from cryptography.hazmat.primitives import hashes
 
@@ -72,8 +75,10 @@ class Authority:
         if not is_authority:  # Python 3.13 asks for it
             identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
             builder = builder.add_extension(identifier, critical=False)
-        if name == "localhost":
-            names = [x509.DNSName(name), x509.IPAddress(ipaddress.ip_address(LOOPBACK))]
+        if is_server:
+            names: list[x509.GeneralName] = [x509.DNSName(name)]
+            if name == "localhost":
+                names.append(x509.IPAddress(ipaddress.ip_address(LOOPBACK)))
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         return builder.sign(self._key, hashes.SHA256())
 
