@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,9 @@ def registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> DuctRegistry:
 
 def test_every_entry_of_the_teams_configuration_loads(registry: DuctRegistry) -> None:
     assert registry.problems == []
-    assert registry.names == ["home", "lake", "scratch", "shop", "staging/orders", "warehouse", "wh"]
+    assert registry.names == [
+        *("bastion", "home", "lake", "papers", "scratch", "shop", "staging/orders", "warehouse", "wh")
+    ]
 
 
 def test_each_duct_remembers_the_file_key_and_line_it_came_from(registry: DuctRegistry) -> None:
@@ -43,3 +46,12 @@ def test_the_template_of_the_configuration_runs(registry: DuctRegistry) -> None:
     wh = registry.lookup("wh", Duct.Type.DATABASE)
     wh.execute("CREATE TABLE events AS SELECT current_date - 1 AS day")  # type: ignore[attr-defined]
     assert len(wh.query_from_template("recent")) == 1  # type: ignore[attr-defined]
+
+
+def test_the_lines_that_are_commented_out_load_too() -> None:
+    entries = (FOLDER / "ducts.yaml").read_text().partition("\nremotes:\n")[2]
+    outer = "remotes:\n  outer: {protocol: ssh, host: outer.example.org}\n"
+    registry = DuctRegistry(outer + re.sub(r"(?m)^    # (?=\w+: )", "    ", entries))
+    assert registry.problems == []
+    assert registry["shop"].remote is registry["bastion"]
+    assert registry["bastion"].remote is registry["outer"]

@@ -43,6 +43,18 @@ def test_the_quickstart_exports_files_that_can_be_read(quickstart: nbformat.Note
     assert csv["arr_delay"].min() > 180
 
 
+def test_the_notebook_of_files_shows_them_in_every_way(tmp_path: Path) -> None:
+    notebook = executed("files.ipynb", tmp_path)
+    assert "Köln,1085000" in outputs(notebook, "%files.read")
+    assert "cities.csv  file" in outputs(notebook, "%files.showdir")
+    assert outputs(notebook, "memory.listdir").strip() == "['cities.json']"
+    assert "'/2026/july/cities.csv'" in outputs(notebook, "memory.upload")
+    assert (tmp_path / "copy" / "july" / "cities.csv").read_text("utf-8").startswith("city,people\nKöln")
+    assert "Łódź" in outputs(notebook, "read_parquet")
+    assert "Köln" in outputs(notebook, "duckdb.sql")
+    assert "did you mean 'cities.json'?" in outputs(notebook, "citys.json")
+
+
 def test_without_a_server_the_notebook_of_trino_says_what_to_set(tmp_path: Path) -> None:
     with pytest.raises(CellExecutionError, match="set TRINO_HOST, TRINO_USER, TRINO_PASSWORD in the environ"):
         executed("trino.ipynb", tmp_path, dict.fromkeys(TRINO))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from traitlets.config import Config
 
-from omniduct import DuctRegistry
+from omniduct import DuctRegistry, protocols
 
 TEXT = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 YAML = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
@@ -40,3 +40,15 @@ def test_the_defaults_of_a_class_reach_the_trino_that_is_shown() -> None:
     registry.load()
     lake = registry["lake"]
     assert (lake.server_protocol, lake.verify) == ("https", "~/certs/company-ca.pem")  # type: ignore[attr-defined]
+
+
+def test_every_protocol_is_in_the_table_of_protocols() -> None:
+    table = TEXT.partition("| protocol | what it needs |")[2].partition("\n\n")[0]
+    names = "".join(line.split("|")[1] for line in table.splitlines()[2:])
+    assert set(re.findall(r"`(\w+)`", names)) == protocols.BUILT_IN.keys()
+
+
+def test_what_is_said_to_be_not_there_yet_is_not() -> None:
+    said = re.search(r"configurations name \(([^)]*)\) are recognised", TEXT)
+    assert said is not None
+    assert set(re.findall(r"`(\w+)`", said[1])) <= protocols.NOT_YET

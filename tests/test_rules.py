@@ -40,6 +40,11 @@ LOADED_WHEN_USED = {
 
 IMPORTED_AT_MODULE_LEVEL = {*sys.stdlib_module_names, "omniduct", "traitlets"}
 ONLY_IN_THE_IPYTHON_ROOM = {"IPython", "anywidget", "ipykernel", "ipywidgets"}
+# A module that no other imports when it loads may do so with what its classes are made of.
+LOADED_LATE = {
+    "omniduct.filesystems.fsspec.adapter": {"fsspec"},
+    "omniduct.filesystems.fsspec.arrow": {"pyarrow"},
+}
 ONLY_IN_THE_TESTING_ROOM = {"pytest"}  # its modules are tests, which nothing but a test imports
 
 # What a room shares with the others; every other file in it is a protocol's.
@@ -99,12 +104,15 @@ def early_imports(source: str, module: str, package: str) -> list[str]:
     """What a module imports when it loads and may not."""
     in_room = f"{module}.".startswith("omniduct.ipython.")
     allowed = IMPORTED_AT_MODULE_LEVEL | (ONLY_IN_THE_IPYTHON_ROOM if in_room else set())
+    allowed |= LOADED_LATE.get(module, set())
     if f"{module}.".startswith("omniduct.testing."):
         allowed |= ONLY_IN_THE_TESTING_ROOM
     return [
         name
         for name in imports(source, package)
-        if name.split(".")[0] not in allowed or (f"{name}.".startswith("omniduct.ipython.") and not in_room)
+        if name.split(".")[0] not in allowed
+        or (f"{name}.".startswith("omniduct.ipython.") and not in_room)
+        or any(f"{name}.".startswith(f"{late}.") for late in LOADED_LATE)
     ]
 
 
@@ -191,6 +199,11 @@ def test_the_public_names_are_these() -> None:
         ("if TYPE_CHECKING:\n    import json\nelse:\n    import polars", ["polars"]),
         ("if TYPE_CHECKING:\n    import pandas", []),
         ("def f():\n    import pandas", []),
+        (
+            "from omniduct.filesystems.fsspec.adapter import DuctFileSystem",
+            ["omniduct.filesystems.fsspec.adapter.DuctFileSystem"],
+        ),
+        ("from ..filesystems.fsspec import adapter", ["omniduct.filesystems.fsspec.adapter"]),
         ("from ..errors import DuctError\nfrom traitlets import Int", []),
     ],
 )

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from tests.browser.panels import CONFIG, Panel, shown
 from tests.databases import conftest as databases
+from tests.services.jupyter import Jupyter
 from tests.services.postgresql import PostgreSQL
 from tests.services.processes import program
 
@@ -51,6 +53,28 @@ def pages(browser: Any) -> Iterator[Pages]:
     for context in contexts:
         context.close()
     assert errors == []
+
+
+@pytest.fixture(scope="module")
+def ducts() -> dict[str, Any]:
+    """What the registry of `lab` has; a module may have others."""
+    return {
+        "databases": {"db": {"protocol": "duckdb"}, "asks": {"protocol": "sqlite", "password": True}},
+        "filesystems": {"files": {"protocol": "localfs"}},
+    }
+
+
+@pytest.fixture(scope="module")
+def lab(ducts: dict[str, Any]) -> Iterator[Jupyter]:
+    """A JupyterLab whose kernels have the ducts."""
+    with Jupyter("lab", CONFIG.format(ducts)) as lab:
+        yield lab
+
+
+@pytest.fixture
+def panel(pages: Pages, lab: Jupyter) -> Panel:
+    """The panel in a page of its own."""
+    return shown(pages(), lab)
 
 
 @pytest.fixture(scope="module")

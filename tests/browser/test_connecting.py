@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.browser.conftest import Pages
-from tests.browser.panels import CONFIG, Panel, shown
-from tests.services.jupyter import Jupyter
+from tests.browser.panels import Panel
 from tests.services.postgresql import PostgreSQL
 from tests.services.proxy import Proxy
 
@@ -50,16 +48,9 @@ def proxy(postgresql: PostgreSQL) -> Iterator[Proxy]:
 
 
 @pytest.fixture(scope="module")
-def lab(postgresql: PostgreSQL, proxy: Proxy) -> Iterator[Jupyter]:
+def ducts(postgresql: PostgreSQL, proxy: Proxy) -> dict[str, Any]:
     login = {**postgresql.login, "protocol": "postgresql"}
-    ducts = {"pg": {**login, "password": True}, "slow": {**login, "port": proxy.port}}
-    with Jupyter("lab", CONFIG.format({"databases": ducts})) as lab:
-        yield lab
-
-
-@pytest.fixture
-def panel(pages: Pages, lab: Jupyter) -> Panel:
-    return shown(pages(), lab)
+    return {"databases": {"pg": {**login, "password": True}, "slow": {**login, "port": proxy.port}}}
 
 
 @pytest.fixture

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from tests.browser.conftest import Pages
 from tests.browser.panels import CONFIG, Panel, shown
 from tests.services.jupyter import Jupyter
 
-DUCTS = {
-    "databases": {"db": {"protocol": "duckdb"}, "asks": {"protocol": "sqlite", "password": True}},
-    "filesystems": {"files": {"protocol": "localfs"}},
-}
 THEMES = ["JupyterLab Light", "JupyterLab Dark", "JupyterLab Dark High Contrast"]
 MANY = {"databases": {f"d{number:03}": {"protocol": "duckdb"} for number in range(200)}}
 CHANGED_ROWS = """() => {
@@ -29,17 +25,6 @@ CHANGED_ROWS = """() => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Jupyter]:
-    with Jupyter("lab", CONFIG.format(DUCTS)) as lab:
-        yield lab
-
-
-@pytest.fixture
-def panel(pages: Pages, lab: Jupyter) -> Panel:
-    return shown(pages(), lab)
-
-
 def complaints(panel: Panel) -> list[str]:
     """What axe-core finds wrong with the panel."""
     from axe_playwright_python.sync_playwright import Axe
@@ -48,8 +33,8 @@ def complaints(panel: Panel) -> list[str]:
     return [f"{each['id']}: {each['nodes'][0]['html']}" for each in found.response["violations"]]
 
 
-def test_notebook_7_shows_it_too(pages: Pages) -> None:
-    with Jupyter("notebook", CONFIG.format(DUCTS)) as notebook_7:
+def test_notebook_7_shows_it_too(pages: Pages, ducts: dict[str, Any]) -> None:
+    with Jupyter("notebook", CONFIG.format(ducts)) as notebook_7:
         panel = shown(pages(), notebook_7)
         panel.press("Connect db")
         panel.awaits("db", "connected")

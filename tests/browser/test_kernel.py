@@ -4,36 +4,25 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from tests.browser.conftest import Pages
-from tests.browser.pages import Notebook
-from tests.browser.panels import CONFIG, Panel
+from tests.browser.panels import CONFIG, Panel, shown
 from tests.services.jupyter import Jupyter
 
-DUCTS = {"databases": {"db": {"protocol": "duckdb"}, "asks": {"protocol": "sqlite", "password": True}}}
 RESTART = "() => window.jupyterapp.shell.currentWidget.sessionContext.restartKernel()"
 GONE = "The kernel is gone: run the cell again."
 
 
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Jupyter]:
-    with Jupyter("lab", CONFIG.format(DUCTS)) as lab:
-        yield lab
-
-
 @pytest.fixture
 def panel(pages: Pages, lab: Jupyter) -> Panel:
-    return shown(pages(), lab)
+    return at_work(pages(), lab)
 
 
-def shown(page: Any, jupyter: Jupyter) -> Panel:
+def at_work(page: Any, jupyter: Jupyter) -> Panel:
     """A panel with a duct that is connected and open, and one that asks."""
-    notebook = Notebook(page, jupyter, "%omniduct", "import os; os.getpid()")
-    notebook.run(0)
-    panel = Panel(notebook)
+    panel = shown(page, jupyter, "import os; os.getpid()")
     panel.press("Connect db")
     panel.awaits("db", "connected")
     panel.press("db")
@@ -89,8 +78,8 @@ def test_a_kernel_that_is_shut_down_ends_the_panel(panel: Panel, lab: Jupyter) -
     is_over(panel)
 
 
-def test_notebook_7_says_it_too(pages: Pages) -> None:
-    with Jupyter("notebook", CONFIG.format(DUCTS)) as notebook_7:
-        panel = shown(pages(), notebook_7)
+def test_notebook_7_says_it_too(pages: Pages, ducts: dict[str, Any]) -> None:
+    with Jupyter("notebook", CONFIG.format(ducts)) as notebook_7:
+        panel = at_work(pages(), notebook_7)
         panel.notebook.page.evaluate(RESTART)
         is_over(panel)

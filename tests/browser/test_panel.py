@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from tests.browser.conftest import Pages
 from tests.browser.pages import Notebook
-from tests.browser.panels import Panel
+from tests.browser.panels import CONFIG, Panel
 from tests.services.jupyter import Jupyter
 from tests.services.postgresql import PostgreSQL
 
@@ -24,34 +25,19 @@ SLOW = "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 10
 
 
 @pytest.fixture(scope="module")
-def lab(postgresql: PostgreSQL) -> Iterator[Jupyter]:
+def ducts(postgresql: PostgreSQL) -> dict[str, Any]:
     pg = {**postgresql.login, "protocol": "postgresql", "password": True}
-    ducts = {
+    return {
         "databases": {"db": {"protocol": "duckdb"}, "pg, warehouse": pg},
         "filesystems": {"files": {"protocol": "localfs"}},
         "broken": {"protocol": "nosuch"},
     }
-    config = f"""
-c = get_config()
-c.InteractiveShellApp.extensions = ["omniduct"]
-c.DuctRegistry.ducts = {ducts!r}
-c.DuctPanel.check_every = 1.0
-"""
-    with Jupyter("lab", config) as lab:
+
+
+@pytest.fixture(scope="module")
+def lab(ducts: dict[str, Any]) -> Iterator[Jupyter]:
+    with Jupyter("lab", CONFIG.format(ducts) + "c.DuctPanel.check_every = 1.0\n") as lab:
         yield lab
-
-
-@pytest.fixture
-def notebook(pages: Pages, lab: Jupyter) -> Notebook:
-    return Notebook(pages(), lab, "%omniduct")
-
-
-@pytest.fixture
-def panel(notebook: Notebook) -> Panel:
-    notebook.run(0)
-    panel = Panel(notebook)
-    panel.node.wait_for()
-    return panel
 
 
 def test_every_duct_has_a_row_and_what_is_amiss_is_said(panel: Panel) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from tests.browser.conftest import Pages
-from tests.browser.panels import CONFIG, Panel, shown
+from tests.browser.panels import Panel, shown
 from tests.services.jupyter import Jupyter
 from tests.services.trino import Trino
 
@@ -15,12 +15,11 @@ NUMBER = "print(tri.query('SELECT 41 + 1', format='tuple'))"
 
 
 @pytest.fixture(scope="module")
-def lab(trino_server: Trino) -> Iterator[Jupyter]:
+def ducts(trino_server: Trino) -> dict[str, Any]:
     login = {**trino_server.secure_login, "protocol": "trino", "catalog": "tpch"}
     by_browser = {each: login[each] for each in ("protocol", "host", "port", "server_protocol", "verify")}
-    ducts = {"tri": {**login, "password": True}, "page": {**by_browser, "auth": "oauth2", "catalog": "tpch"}}
-    with Jupyter("lab", CONFIG.format({"databases": ducts})) as lab:
-        yield lab
+    page = {**by_browser, "auth": "oauth2", "catalog": "tpch"}
+    return {"databases": {"tri": {**login, "password": True}, "page": page}}
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.services.interrupts import Caller, interrupted, wait_until
+from tests.services.ducts import impatient
+from tests.services.interrupts import Caller, NewThreads, interrupted, quickest, wait_until
 from tests.services.processes import Server
 from tests.services.proxy import Proxy
 
@@ -37,6 +38,8 @@ from omniduct.errors import (
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "build" / "faults.md"
 HEAD = "| fault | server | what the person sees | seconds | what is left |\n|---|---|---|---|---|\n"
+
+CANCELLED = "db: the statement was cancelled"
 
 noted: list[tuple[str, ...]] = []
 
@@ -84,7 +87,7 @@ class Case:
         self.server = server
         self.dialect = dialect
         self._ducts: list[DatabaseClient] = []
-        self._others = set(threading.enumerate())  # of tests before
+        self._threads = NewThreads()
 
     def duct(self, **arguments: Any) -> DatabaseClient:
         """A duct of the server's plain user."""
@@ -117,11 +120,9 @@ class Case:
         return ", ".join(found) or "nothing"
 
     def _left(self) -> list[str]:
-        new = set(threading.enumerate()) - self._others
-        threads = [thread.name for thread in new if thread.name.startswith("omniduct")]
         connections = self.server.connections(self.server.user) if self.server.is_running else 0
         return [
-            *threads,
+            *self._threads.names(),
             *([f"{connections} connections"] if connections else []),
             *([f"running: {self.server.running(MARK)}"] if self.server.is_running and self.running() else []),
         ]
@@ -253,14 +254,6 @@ def proxy(case: Case) -> Iterator[Proxy]:
         yield proxy
 
 
-def impatient(duct: DatabaseClient) -> DatabaseClient:
-    """A duct that connects, checks and waits for an answer for about a second."""
-    duct.CONNECT_TIMEOUT = 2.0
-    duct.CHECK_TIMEOUT = 0.5
-    duct.PROBE_AFTER_IDLE = 0
-    return duct
-
-
 def test_a_peer_that_is_frozen_between_statements_is_an_error_in_time(
     case: Case, proxy: Proxy, note: Note
 ) -> None:
@@ -324,6 +317,9 @@ def test_a_connection_that_is_cut_while_rows_come_is_one_clear_error(
 # Interrupts, in a process of their own, which says what came of them
 
 
+SLOWEST = 2.5  # seconds, for any of them
+
+
 def child_interrupts(protocol: str, arguments: dict[str, Any], folder: str) -> None:
     os.chdir(folder)
     running.PATIENCE = running._IN_ONE_GO = 60.0  # a busy machine is no person who insists
@@ -344,19 +340,28 @@ def child_interrupts(protocol: str, arguments: dict[str, Any], folder: str) -> N
         lambda: duct.stream_to_file(dialect.slow, "rows.csv"),
         lambda: [duct.dataframe_to_table(frame, "target", "delete_rows") for _ in range(100)],
     ]
-    slowest, lost = 0.0, 0
-    for i in range(200):
-        first = chance.choice([0, chance.random() * 0.002, chance.random() * 0.05, chance.random() * 0.15])
-        more = [first + chance.random() * 0.02 for _ in range(i % 3 if i % 2 else 0)]
-        begun = time.perf_counter()
-        try:
-            interrupted(kinds[i % len(kinds)], first, *sorted(more))
-        except AssertionError:
-            lost += 1
-        slowest = max(slowest, time.perf_counter() - begun - first)
-        assert duct._life.running == 0, f"try {i}"
-        assert duct.query("SELECT 42 AS x", format="tuple") == [(42,)], f"try {i}"
-        assert not os.listdir(), f"try {i}"
+    lost = 0
+
+    def slowest_of_200() -> float:
+        nonlocal lost
+        slowest = 0.0
+        for i in range(200):
+            first = chance.choice(
+                [0, chance.random() * 0.002, chance.random() * 0.05, chance.random() * 0.15]
+            )
+            more = [first + chance.random() * 0.02 for _ in range(i % 3 if i % 2 else 0)]
+            begun = time.perf_counter()
+            try:
+                interrupted(kinds[i % len(kinds)], first, *sorted(more))
+            except AssertionError:
+                lost += 1
+            slowest = max(slowest, time.perf_counter() - begun - first)
+            assert duct._life.running == 0, f"try {i}"
+            assert duct.query("SELECT 42 AS x", format="tuple") == [(42,)], f"try {i}"
+            assert not os.listdir(), f"try {i}"
+        return slowest
+
+    slowest = quickest(slowest_of_200, SLOWEST)
     assert duct.query("SELECT * FROM mine", format="tuple") == [], "the session was lost"
     duct.execute("DROP TABLE target")
     threads = [t.name for t in threading.enumerate() if t.name.startswith("omniduct")]
@@ -364,6 +369,7 @@ def child_interrupts(protocol: str, arguments: dict[str, Any], folder: str) -> N
     sys.stdin.readline()  # the parent looks what is left on the server
 
 
+@pytest.mark.timeout(900)  # three times 200, on a busy machine
 def test_200_interrupts_at_random_moments_end_the_statement_on_the_server_and_nothing_else(
     case: Case, note: Note, tmp_path: Path
 ) -> None:
@@ -395,11 +401,11 @@ def test_200_interrupts_at_random_moments_end_the_statement_on_the_server_and_no
         child.stdin.write("\n")
     assert said["lost"] == 0
     assert said["threads"] == ["omniduct db"]
-    assert said["slowest"] < 10
+    assert said["slowest"] < SLOWEST
     assert (running, connections) == ([], 1)
     note(
         "200 interrupts at random moments, a third of them double or triple",
-        "KeyboardInterrupt: db: the statement was cancelled",
+        f"KeyboardInterrupt: {CANCELLED}",
         said["slowest"],
     )
 
@@ -415,12 +421,16 @@ def test_an_interrupt_ends_the_statement_on_the_server_within_a_second(case: Cas
         wait_until(lambda: not case.running())
         seen.append(time.monotonic() - begun)
 
-    canceller = Caller(cancel)
-    error = fails(DuctStatementError, lambda: duct.query(case.dialect.slow))
-    assert canceller.ended().error is None
-    assert str(error) == "db: the statement was cancelled"
-    assert seen[0] < 5
-    note("cancelled from another thread: gone from the server", error, seen[0])
+    def seconds() -> float:
+        canceller = Caller(cancel)
+        error = fails(DuctStatementError, lambda: duct.query(case.dialect.slow))
+        assert canceller.ended().error is None
+        assert str(error) == CANCELLED
+        return seen[-1]
+
+    best = quickest(seconds, 1)
+    assert best < 1
+    note("cancelled from another thread: gone from the server", f"DuctStatementError: {CANCELLED}", best)
 
 
 # Errors in sentences

@@ -12,9 +12,10 @@ from tests.databases.presto.scenes import SETTINGS, Gate, Scene
 from tests.databases.presto.telling import Faults
 from tests.services.coordinator import Coordinator
 from tests.services.presto import Presto
+from tests.services.schemas import own_schema
 from tests.services.trino import Trino
 
-from omniduct.databases.presto import TrinoClient, heartbeat
+from omniduct.databases.presto import PrestoClient, TrinoClient, heartbeat
 
 
 @pytest.fixture
@@ -64,6 +65,27 @@ def trino(trino_server: Trino, made: list[TrinoClient]) -> Any:
         return made[-1]
 
     return make
+
+
+@pytest.fixture(params=["trino", "presto"])
+def duct(request: pytest.FixtureRequest) -> Iterator[PrestoClient]:
+    """A duct to the memory of either server, with a schema of its own."""
+    with own_schema(request.getfixturevalue(f"{request.param}_server"), "memory") as duct:
+        yield duct
+
+
+@pytest.fixture
+def memory(trino_server: Trino) -> Iterator[PrestoClient]:
+    """A duct to Trino's memory, where nothing is replaced at once, and no rows are deleted one by one."""
+    with own_schema(trino_server, "memory") as duct:
+        yield duct
+
+
+@pytest.fixture
+def lake(trino_server: Trino) -> Iterator[PrestoClient]:
+    """A duct to Trino, with a schema in each catalog of files."""
+    with own_schema(trino_server, "iceberg", "hive") as duct:
+        yield duct
 
 
 @pytest.fixture(scope="session", params=[Trino, Presto], ids=["trino", "presto"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import threading
 import time
 import urllib.request
 import uuid
@@ -13,7 +12,7 @@ from typing import Any
 
 from tests.services.coordinator import DIRECT, Coordinator
 from tests.services.http_proxy import HTTPProxy, Request, Rule
-from tests.services.interrupts import wait_until
+from tests.services.interrupts import NewThreads, wait_until
 
 from omniduct import Duct
 from omniduct.databases.presto import PrestoClient
@@ -111,13 +110,15 @@ class Scene:
     ----------
     mark : str
         Stands in the statements that `marked` gives, to find them on the server.
+    threads : NewThreads
+        The threads that are left.
     """
 
     def __init__(self, server: Coordinator, proxy: Gate) -> None:
         self.server, self.proxy = server, proxy
         self.renew()
         self._ducts: list[PrestoClient] = []
-        self._others = set(threading.enumerate())  # of tests before
+        self.threads = NewThreads()
 
     def renew(self) -> None:
         """Begin anew: with another mark, and a proxy that just passes everything on."""
@@ -135,6 +136,13 @@ class Scene:
     def through_proxy(self, **arguments: Any) -> PrestoClient:
         """A duct that leads there through the proxy."""
         return self.duct(port=self.proxy.port, **arguments)
+
+    def connected(self) -> PrestoClient:
+        """A duct through the proxy, which is connected."""
+        duct = self.through_proxy()
+        assert answers(duct)
+        self.renew()
+        return duct
 
     def marked(self, statement: str) -> str:
         """A statement that can be found on the server."""
@@ -166,14 +174,9 @@ class Scene:
             time.sleep(0.02)
         return ", ".join(found) or "nothing"
 
-    def threads(self) -> list[str]:
-        """The threads that omniduct has begun, beside those of the sessions."""
-        new = set(threading.enumerate()) - self._others
-        return [thread.name for thread in new if thread.name.startswith("omniduct ")]
-
     def _left(self) -> list[str]:
         running = [] if not self.server.is_running else _listed(self.server, "")
-        return [*self.threads(), *(f"a query: {seen}" for seen in running if not seen.is_over)]
+        return [*self.threads.names(), *(f"a query: {seen}" for seen in running if not seen.is_over)]
 
 
 def answers(duct: PrestoClient) -> bool:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import datetime
 import math
 import uuid
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from tests.services.schemas import own_schema
 
 from omniduct.databases.presto import PrestoClient
 from omniduct.errors import DuctArgumentError
@@ -110,12 +108,6 @@ CHANGED: dict[str, tuple[Any, str, list[Any]]] = {
     "mixed span": (pa.array([months(14, 1, 5)]), "varchar", ["14 months 1 days 0.000000005 seconds"]),
 }
 """The same, and what the values become."""
-
-
-@pytest.fixture(params=["trino", "presto"])
-def duct(request: pytest.FixtureRequest) -> Iterator[PrestoClient]:
-    with own_schema(request.getfixturevalue(f"{request.param}_server"), "memory") as duct:
-        yield duct
 
 
 def with_nulls(values: pa.Array, length: int) -> pa.Array:

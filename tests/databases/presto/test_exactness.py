@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from tests.services.schemas import own_schema
 
 from omniduct.databases.presto import PrestoClient
 from omniduct.databases.presto.exactness import fitted
@@ -78,12 +76,6 @@ KEPT: list[tuple[str, pa.Array, list[Any]]] = [
     ("double", pa.array([Decimal("0.1")]), [0.1]),
     ("bigint", pa.array([True]), [1]),
 ]
-
-
-@pytest.fixture(params=["trino", "presto"])
-def duct(request: pytest.FixtureRequest) -> Iterator[PrestoClient]:
-    with own_schema(request.getfixturevalue(f"{request.param}_server"), "memory") as duct:
-        yield duct
 
 
 def of(kind: str, duct: PrestoClient) -> str:

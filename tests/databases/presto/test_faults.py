@@ -20,6 +20,7 @@ import pytest
 from tests.databases.presto.scenes import LONG, SLOW, Gate, Scene, answers
 from tests.databases.presto.telling import LOST, PERHAPS, fails, timed
 from tests.services.coordinator import Coordinator
+from tests.services.ducts import impatient
 from tests.services.interrupts import Caller, wait_until
 from tests.services.links import answering
 from tests.services.ports import LOOPBACK
@@ -205,14 +206,6 @@ def link(scene: Scene) -> Iterator[Proxy]:
     """A link that can be frozen."""
     with Proxy(scene.server.host, scene.server.port) as link:
         yield link
-
-
-def impatient(duct: PrestoClient) -> PrestoClient:
-    """A duct that connects, checks and waits for an answer for about a second."""
-    duct.CONNECT_TIMEOUT = 2.0
-    duct.CHECK_TIMEOUT = 0.5
-    duct.PROBE_AFTER_IDLE = 0
-    return duct
 
 
 def test_a_peer_that_is_frozen_between_statements_is_an_error_in_time(

@@ -37,11 +37,7 @@ def reads(duct: PrestoClient) -> tuple[int, int]:
 
 @pytest.fixture
 def duct(scene: Scene) -> PrestoClient:
-    """A duct through the gateway, which is connected."""
-    duct = scene.through_proxy()
-    assert answers(duct)
-    scene.renew()
-    return duct
+    return scene.connected()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,33 +11,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from tests.services.interrupts import interrupted
-from tests.services.schemas import own_schema
-from tests.services.trino import Trino
 
 from omniduct.databases.presto import PrestoClient, sending
 from omniduct.databases.session.progress import Progress
 from omniduct.errors import DuctArgumentError, DuctStatementError
-
-BOTH = ["trino", "presto"]
-
-
-@pytest.fixture(params=BOTH)
-def duct(request: pytest.FixtureRequest) -> Iterator[PrestoClient]:
-    """A duct to the memory of either server, with a schema of its own."""
-    with own_schema(request.getfixturevalue(f"{request.param}_server"), "memory") as duct:
-        yield duct
-
-
-@pytest.fixture
-def trino(trino_server: Trino) -> Iterator[PrestoClient]:
-    with own_schema(trino_server, "memory") as duct:
-        yield duct
-
-
-@pytest.fixture
-def lake(trino_server: Trino) -> Iterator[PrestoClient]:
-    with own_schema(trino_server, "iceberg", "hive") as duct:
-        yield duct
 
 
 @pytest.fixture
@@ -114,30 +90,30 @@ def test_a_load_that_is_interrupted_leaves_all_as_it_was(
 
 
 def test_a_statement_that_is_too_long_for_the_server_is_halved(
-    trino: PrestoClient, monkeypatch: pytest.MonkeyPatch
+    memory: PrestoClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sending, "_LIMIT", 10_000_000)  # of which the server takes a tenth
     texts = ["x" * 1000] * 1500
-    trino.dataframe_to_table(pa.table({"a": range(1500), "b": texts}), "t")
-    assert summary(trino) == (1500, 1499 * 750)
-    assert tables(trino) == ["t"]
+    memory.dataframe_to_table(pa.table({"a": range(1500), "b": texts}), "t")
+    assert summary(memory) == (1500, 1499 * 750)
+    assert tables(memory) == ["t"]
 
 
-def test_a_statement_is_as_long_as_java_counts_it(trino: PrestoClient) -> None:
+def test_a_statement_is_as_long_as_java_counts_it(memory: PrestoClient) -> None:
     assert sending._length("🦆a") == 3
     texts = ["🦆" * 500] * 1200  # two characters each to Java, one to Python
-    trino.dataframe_to_table(pa.table({"a": range(1200), "b": texts}), "t")
-    assert summary(trino) == (1200, 1199 * 600)
-    assert trino.query("SELECT DISTINCT length(b) FROM t", format="tuple") == [(500,)]
+    memory.dataframe_to_table(pa.table({"a": range(1200), "b": texts}), "t")
+    assert summary(memory) == (1200, 1199 * 600)
+    assert memory.query("SELECT DISTINCT length(b) FROM t", format="tuple") == [(500,)]
 
 
-def test_a_row_that_no_statement_has_room_for_is_named(trino: PrestoClient) -> None:
+def test_a_row_that_no_statement_has_room_for_is_named(memory: PrestoClient) -> None:
     frame = pa.table({"a": ["x", "y" * 1_100_000]})
     with pytest.raises(
         DuctArgumentError, match=r"the row 1 of the frame takes .* characters, and the server"
     ):
-        trino.dataframe_to_table(frame, "t")
-    assert tables(trino) == []
+        memory.dataframe_to_table(frame, "t")
+    assert tables(memory) == []
 
 
 @pytest.mark.usefixtures("short")
@@ -219,14 +195,14 @@ def test_a_value_that_a_column_would_not_keep_is_refused(duct: PrestoClient) -> 
             duct.dataframe_to_table(frame, "t", if_exists="append")
 
 
-def test_times_of_a_precision_between_units_are_checked(trino: PrestoClient) -> None:
-    trino.execute("CREATE TABLE t (v timestamp(1), w time(4))")
+def test_times_of_a_precision_between_units_are_checked(memory: PrestoClient) -> None:
+    memory.execute("CREATE TABLE t (v timestamp(1), w time(4))")
     good = pa.table({"v": pa.array([D.replace(microsecond=100000)]), "w": [datetime.time(1, 2, 3, 4500)]})
-    trino.dataframe_to_table(good, "t", if_exists="append")
+    memory.dataframe_to_table(good, "t", if_exists="append")
     for name in ("v", "w"):
         bad = pa.table({name: pa.array([D if name == "v" else datetime.time(1, 2, 3, 4567)])})
         with pytest.raises(DuctArgumentError, match=f"'{name}' .*more than . digits behind the second"):
-            trino.dataframe_to_table(bad, "t", if_exists="append")
+            memory.dataframe_to_table(bad, "t", if_exists="append")
 
 
 def test_the_server_casts_what_is_of_another_kind_and_says_what_it_cannot(duct: PrestoClient) -> None:
@@ -281,9 +257,9 @@ def test_nanoseconds_that_iceberg_would_cut_off_are_refused(lake: PrestoClient) 
     assert lake.table_desc(name)["data_type"].tolist() == ["timestamp(6)"]
 
 
-def test_nanoseconds_stay_where_the_connector_has_them(trino: PrestoClient) -> None:
-    trino.dataframe_to_table(pd.DataFrame({"v": np.array([1, -1], "datetime64[ns]")}), "t")
-    assert trino.query("SELECT v FROM t", format="arrow")["v"].cast(pa.int64()).to_pylist() == [1, -1]
+def test_nanoseconds_stay_where_the_connector_has_them(memory: PrestoClient) -> None:
+    memory.dataframe_to_table(pd.DataFrame({"v": np.array([1, -1], "datetime64[ns]")}), "t")
+    assert memory.query("SELECT v FROM t", format="arrow")["v"].cast(pa.int64()).to_pylist() == [1, -1]
 
 
 def test_a_type_that_a_connector_has_not_is_said_by_it(lake: PrestoClient) -> None:
@@ -295,11 +271,11 @@ def test_a_type_that_a_connector_has_not_is_said_by_it(lake: PrestoClient) -> No
 # Options
 
 
-def test_session_properties_are_those_of_the_load(trino: PrestoClient) -> None:
+def test_session_properties_are_those_of_the_load(memory: PrestoClient) -> None:
     with pytest.raises(DuctStatementError, match="nope"):
-        trino.dataframe_to_table(numbers(1), "t", session_properties={"nope": 1})
-    trino.dataframe_to_table(numbers(1), "t", session_properties={"query_max_run_time": "5m"})
-    assert "query_max_run_time" not in trino._on(None).state.properties
+        memory.dataframe_to_table(numbers(1), "t", session_properties={"nope": 1})
+    memory.dataframe_to_table(numbers(1), "t", session_properties={"query_max_run_time": "5m"})
+    assert "query_max_run_time" not in memory._on(None).state.properties
 
 
 def test_an_option_that_there_is_none_of_is_refused(duct: PrestoClient) -> None:

@@ -27,13 +27,6 @@ def place(request: pytest.FixtureRequest) -> Iterator[PrestoClient]:
         yield duct
 
 
-@pytest.fixture
-def memory(trino_server: Trino) -> Iterator[PrestoClient]:
-    """A duct to Trino's memory, where nothing is replaced at once, and no rows are deleted one by one."""
-    with own_schema(trino_server, "memory") as duct:
-        yield duct
-
-
 def rows(duct: PrestoClient, table: str = "t") -> list[tuple[Any, ...]]:
     return sorted(duct.query(f"SELECT * FROM {table}", format="tuple"), key=repr)
 

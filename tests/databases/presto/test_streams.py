@@ -153,11 +153,11 @@ def test_without_that_the_server_gives_it_up_and_the_person_is_told(
 def test_a_stream_that_is_kept_alive_is_cancelled_when_it_is_dropped(scene: Scene) -> None:
     rows = begun(scene, SOME)
     time.sleep(2 * heartbeat.EVERY)
-    assert "omniduct keeps queries alive" in scene.threads()
+    assert "omniduct keeps queries alive" in scene.threads.names()
     del rows
     gc.collect()
     assert cancelled(scene, time.time())
-    wait_until(lambda: "omniduct keeps queries alive" not in scene.threads(), 3 * heartbeat.EVERY)
+    wait_until(lambda: "omniduct keeps queries alive" not in scene.threads.names(), 3 * heartbeat.EVERY)
 
 
 # Ends of processes

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from tests.services.schemas import client, own_schema
-from tests.services.trino import Trino
+from tests.services.schemas import client
 
 from omniduct.databases.presto import PrestoClient, tables
 from omniduct.errors import DuctConfigError, DuctNotFound, DuctStatementError, DuctWarning
@@ -25,13 +24,6 @@ def make(request: pytest.FixtureRequest) -> Iterator[Made]:
         yield lambda server, **arguments: ducts.enter_context(
             client(request.getfixturevalue(f"{server}_server"), **arguments)
         )
-
-
-@pytest.fixture
-def lake(trino_server: Trino) -> Iterator[PrestoClient]:
-    """A duct to Trino, with a schema in each catalog of files."""
-    with own_schema(trino_server, "iceberg", "hive") as duct:
-        yield duct
 
 
 # Lists

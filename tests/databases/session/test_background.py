@@ -10,11 +10,12 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.services.interrupts import NewThreads, wait_until
 from tests.services.postgresql import PostgreSQL
 
 from omniduct.databases.duckdb import DuckDBClient
@@ -51,12 +52,19 @@ class RawCursors(DuckDBClient):
         return cursor
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """What a test begins has ended soon after it."""
+    threads = NewThreads()
+    yield
+    wait_until(lambda: threads.names() == [])
+
+
 @pytest.fixture
 def db() -> Iterator[DuckDBClient]:
     db = DuckDBClient(name="db")
     yield db
     db.disconnect()
-    nothing_is_left()
 
 
 @pytest.fixture
@@ -64,28 +72,6 @@ def single() -> Iterator[OneConnection]:
     db = OneConnection(name="single")
     yield db
     db.disconnect()
-    nothing_is_left()
-
-
-def wait_until(fulfilled: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not fulfilled():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.002)
-
-
-others: set[threading.Thread] = set()  # of tests before
-
-
-@pytest.fixture(autouse=True)
-def alone() -> None:
-    """What other tests of this process have left is no concern of these."""
-    others.clear()
-    others.update(threading.enumerate())
-
-
-def nothing_is_left() -> None:
-    wait_until(lambda: not any(t.name.startswith("omniduct") for t in set(threading.enumerate()) - others))
 
 
 # Results
@@ -398,7 +384,6 @@ def test_postgresql_runs_and_cancels_in_the_background(postgresql_server: Postgr
     assert all("was disconnected" in str(handle.exception(5)) for handle in handles[1:])
     wait_until(lambda: server.running("pg_sleep") == [], 2)
     wait_until(lambda: server.connections(server.user) == 0, 2)
-    nothing_is_left()
 
 
 def test_what_belongs_to_the_result_is_said_to_be_there(db: DuckDBClient) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.ipython.panel.observing import observers
 from tests.services.tcp import Service, TcpDuct, until
 
 from omniduct.ipython.panel.board import Board
@@ -129,8 +130,7 @@ def test_one_that_closes_while_it_takes_in_ducts_leaves_no_observer(
     board = Board(registry, lambda duct: {}, told)
     board.close()
     board._take_in()  # as its thread may, which was about to
-    handlers = registry["a"].status._trait_notifiers
-    assert not [each for kinds in handlers.values() for those in kinds.values() for each in those]
+    assert observers(registry["a"].status) == []
 
 
 def test_a_connection_that_is_lost_is_found_while_somebody_looks(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import subprocess
 import sys
@@ -15,11 +16,15 @@ from typing import Any
 import nbclient
 import nbformat
 import pytest
+from tests.ipython.panel.observing import observers
 from tests.services.kernels import environment
 from tests.services.shells import Shell, started
-from tests.services.tcp import Relay, Service, TcpDuct, until
+from tests.services.tcp import Relay, Service, TcpDuct, join, run, until
 
+from omniduct.credentials import Question
 from omniduct.duct import Duct
+from omniduct.errors import Interrupted
+from omniduct.ipython.panel.questions import Connecting, Fields
 from omniduct.ipython.panel.widget import PanelWidget
 from omniduct.registry import DuctRegistry
 
@@ -35,16 +40,9 @@ def registry() -> Iterator[DuctRegistry]:
         registry.clear()
 
 
-def observers(registry: DuctRegistry) -> list[Any]:
+def all_observers(registry: DuctRegistry) -> list[Any]:
     """Who observes a registry or its ducts."""
-    watched = [registry, *(duct.status for duct in registry)]
-    return [
-        each
-        for thing in watched
-        for kinds in thing._trait_notifiers.values()
-        for those in kinds.values()
-        for each in those
-    ]
+    return observers(registry, *(duct.status for duct in registry))
 
 
 def panels_threads() -> list[str]:
@@ -52,7 +50,7 @@ def panels_threads() -> list[str]:
 
 
 def test_a_closed_panel_leaves_no_observer_no_thread_and_no_widget(registry: DuctRegistry) -> None:
-    before = observers(registry), panels_threads()
+    before = all_observers(registry), panels_threads()
     for _ in range(20):
         panel = PanelWidget(registry)
         panel._hear(panel, {"type": "view", "view": "1", "there": True, "seen": True}, None)
@@ -62,19 +60,19 @@ def test_a_closed_panel_leaves_no_observer_no_thread_and_no_widget(registry: Duc
     gone = weakref.ref(panel)
     del panel
     until(lambda: gc.collect() >= 0 and gone() is None)
-    until(lambda: (observers(registry), panels_threads()) == before)
+    until(lambda: (all_observers(registry), panels_threads()) == before)
 
 
 def test_a_panel_shown_often_is_one(registry: DuctRegistry) -> None:
     panel = PanelWidget(registry)
-    threads, observed = panels_threads(), len(observers(registry))
+    threads, observed = panels_threads(), len(all_observers(registry))
     for view in range(50):
         panel._repr_mimebundle_()
         for there in (True, False):
             said = {"type": "view", "view": str(view), "there": there, "seen": there}
             panel._hear(panel, said, None)
     assert panel._views == {}
-    assert (panels_threads(), len(observers(registry))) == (threads, observed)
+    assert (panels_threads(), len(all_observers(registry))) == (threads, observed)
     panel.close()
 
 
@@ -116,6 +114,41 @@ def test_what_a_remote_without_a_row_asks_stands_in_the_row_of_who_needs_it(regi
     (row,) = [row for row in panel.current_rows() if row["names"] == ["behind"]]
     assert [question["label"] for question in row["questions"]] == ["Password for bastion"]
     panel.close()
+
+
+def test_what_a_remote_asks_stands_where_the_person_has_clicked_last(registry: DuctRegistry) -> None:
+    remote = registry.register(Relay(name="bastion", host="127.0.0.1", port=1, username="me", password=True))
+    duct = registry.register(TcpDuct(name="behind", host="127.0.0.1", port=1, remote=remote))
+    panel = PanelWidget(registry)
+    said: list[dict[str, Any]] = []
+    panel.send = lambda content, buffers=None: said.append(content)  # type: ignore[method-assign]
+
+    def told() -> dict[str, list[str]]:
+        """The labels of the two rows, as the page was told them last."""
+        rows = [row for each in list(said) for row in each.get("rows", ())]
+        return {row["names"][0]: [question["label"] for question in row["questions"]] for row in rows}
+
+    asking(panel, duct)
+    until(lambda: told().get("behind") == ["Password for bastion"], "the question")
+    assert not told().get("bastion")
+    panel._workers.connect(remote)
+    until(lambda: told().get("bastion") == ["Password for bastion"] and told()["behind"] == [], "its move")
+    panel.close()
+
+
+def test_a_question_says_whose_it_is_where_it_stands_in_the_row_of_another(registry: DuctRegistry) -> None:
+    remote, duct = (registry.register(TcpDuct(name=name, host="a")) for name in ("bastion", "behind"))
+    fields = Fields(lambda: True, lambda changed: None)
+
+    def ask() -> None:
+        with fields.for_connecting(Connecting(duct)), contextlib.suppress(Interrupted):
+            fields.ask(Question("bastion", "code", "One-time password", "secret", remote))
+
+    threads = run(ask)
+    until(lambda: fields.of(duct), "the question")
+    assert fields.of(duct)[0]["label"] == "bastion: One-time password"
+    fields.dismiss_all()
+    join(threads)
 
 
 def test_a_duct_that_goes_takes_its_question_with_it(registry: DuctRegistry) -> None:
