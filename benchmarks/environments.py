@@ -74,7 +74,7 @@ def versions() -> dict[str, str]:
 
     drivers = ("adbc-driver-postgresql", "psycopg", *DRIVERS, "trino", "pyhive", "connectorx")
     found = {"python": sys.version.split()[0]}
-    for name in ("omniduct-ext", PEER, "omniduct", *PINNED, *drivers):
+    for name in ("omniduct-ext", PEER, "omniduct", *PINNED, *drivers, "paramiko", "sshtunnel"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,9 @@ __all__ = [
     "DRIVERS",
     "ROWS",
     "Read",
+    "bastion",
+    "configure_home",
+    "for_tests",
     "frame",
     "given",
     "jupysql",
@@ -33,6 +37,7 @@ __all__ = [
     "psycopg_connection",
     "pymysql_connection",
     "rows_dropped",
+    "ssh",
     "trino",
     "trino_connection",
     "trino_engine",
@@ -68,7 +73,7 @@ _TRINO = f"""
 Read = Callable[[str], Any]
 """What takes a statement and gives a frame."""
 
-_GIVEN = "OMNIDUCT_BENCHMARK_SERVER"
+_GIVEN, _GIVEN_SSH = "OMNIDUCT_BENCHMARK_SERVER", "OMNIDUCT_BENCHMARK_SSH"
 
 
 # The process that collects
@@ -109,6 +114,31 @@ def trino() -> Iterator[Mapping[str, str]]:
         yield _variables("trino", server)
 
 
+@contextlib.contextmanager
+def ssh() -> Iterator[Mapping[str, str]]:
+    """Start an SSH server, with a client's configuration that knows it as `far`."""
+    with for_tests(), contextlib.ExitStack() as stack:
+        import pytest
+        from tests.services.openssh import Files
+        from tests.services.sshd import SSHD
+
+        machine = stack.enter_context(SSHD(kinds=["ed25519"]))
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        files = Files(Path(stack.enter_context(tempfile.TemporaryDirectory())), patch)
+        place = f" HostName {machine.host}\n Port {machine.port}\n User {machine.user}\n"
+        files.configure(f"Host far\n{place} IdentityFile {machine.key}\n")
+        files.known_hosts.write_text(machine.known_hosts())
+        at = {
+            "host": machine.host,
+            "port": machine.port,
+            "username": machine.user,
+            "key": str(machine.key),
+            "known_hosts": str(files.known_hosts),
+            "config": str(files.config),
+        }
+        yield {_GIVEN_SSH: json.dumps(at), "PATH": os.environ["PATH"]}
+
+
 def _postgresql() -> Any:
     from tests.services.postgresql import PostgreSQL
 
@@ -134,17 +164,26 @@ def _trino() -> Any:
 
 
 @contextlib.contextmanager
-def _server(make: Callable[[], Any]) -> Iterator[Any]:
+def for_tests() -> Iterator[None]:
+    """Use what the tests use; where that cannot be had, this is not measured."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     try:
         import pytest
-
-        server = make()
-        server.start()
+    except ImportError as error:
+        raise harness.Skipped(f"the tests' servers need {error.name}") from error
+    try:
+        yield
     except ImportError as error:
         raise harness.Skipped(f"the tests' servers need {error.name}") from error
     except pytest.skip.Exception as missing:
         raise harness.Skipped(str(missing)) from missing
+
+
+@contextlib.contextmanager
+def _server(make: Callable[[], Any]) -> Iterator[Any]:
+    with for_tests():
+        server = make()
+        server.start()
     with contextlib.closing(server):
         yield server
 
@@ -166,6 +205,19 @@ def given() -> dict[str, Any]:
     """Where the server is, by the names that a duct has for it."""
     found: dict[str, Any] = json.loads(os.environ[_GIVEN])
     return found
+
+
+def bastion() -> dict[str, Any]:
+    """Where the SSH server is, with a key that logs in, and the files that know it."""
+    found: dict[str, Any] = json.loads(os.environ[_GIVEN_SSH])
+    return found
+
+
+def configure_home() -> None:
+    """Write the configuration of the SSH server's client where others than OpenSSH's program look."""
+    folder = Path.home() / ".ssh"
+    folder.mkdir(exist_ok=True)
+    (folder / "config").write_text(Path(bastion()["config"]).read_text())
 
 
 def url(driver: str = "") -> str:
@@ -256,7 +308,7 @@ def _connection() -> Any:
 
 def ours(**settings: object) -> Any:
     """Our duct, in a shell."""
-    return harness.shell_with_db(**given(), **settings).user_ns["db"]
+    return harness.shell_with_db(**{**given(), **settings}).user_ns["db"]
 
 
 def jupysql(engine: object = None, **settings: object) -> InteractiveShell:
