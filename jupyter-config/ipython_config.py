@@ -23,3 +23,4 @@ c.DuctRegistry.populate_namespace = True
 # A default for an argument of a class, and of those below it; what an entry says itself comes first.
 c.DuckDBClient.config = {"threads": 4}
 # c.PrestoClient.verify = "/etc/ssl/company-ca.pem"  # of every Presto and Trino
+# c.SSHClient.keepalive = 5  # seconds, of every remote of protocol ssh; OpenSSHClient is ssh_cli
