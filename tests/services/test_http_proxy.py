@@ -8,9 +8,9 @@ import threading
 import time
 from collections.abc import Iterator
 
-import psutil
 import pytest
 from tests.services.http_proxy import HTTPProxy
+from tests.services.leftovers import nothing_is_left
 from tests.services.ports import LOOPBACK, Port
 
 LARGE = b"0123456789" * 100_000

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.services.leftovers import nothing_is_left
 from tests.services.networks import Host, Network
 from tests.services.ports import LOOPBACK
 from tests.services.postgresql import PostgreSQL

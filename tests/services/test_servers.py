@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.services.leftovers import nothing_is_left
 from tests.services.mariadb import MariaDB
 from tests.services.ports import LOOPBACK, Port
 from tests.services.postgresql import PostgreSQL

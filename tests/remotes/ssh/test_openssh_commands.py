@@ -12,6 +12,7 @@ import psutil
 import pytest
 from tests.services.guard import of_user
 from tests.services.interrupts import Caller, interrupted, wait_until
+from tests.services.leftovers import nothing_is_left
 from tests.services.openssh import Files
 from tests.services.sshd import SSHD
 

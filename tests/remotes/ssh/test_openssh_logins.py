@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
+from tests.services.leftovers import nothing_is_left
 from tests.services.networks import Network
 from tests.services.openssh import Files
 from tests.services.ports import LOOPBACK
@@ -464,11 +464,8 @@ def test_a_failure_leaves_nothing(server: SSHD, files: Files, monkeypatch: pytes
     trusting(files, server)
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         monkeypatch.setattr(tempfile, "tempdir", folder)
-        before = psutil.Process().num_fds()
-        for _ in range(3):
-            with pytest.raises(DuctAuthenticationError):
-                bastion(server, password=False).connect()
-        assert psutil.Process().num_fds() == before
+        with nothing_is_left(), pytest.raises(DuctAuthenticationError):
+            bastion(server, password=False).connect()
         assert os.listdir(folder) == []
 
 

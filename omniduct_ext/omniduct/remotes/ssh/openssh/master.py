@@ -49,6 +49,7 @@ _TICK = 0.02  # seconds between two looks at one that starts
 _PATIENCE = 60.0  # seconds in which a server has to take or refuse a login, without those of the person
 _LINES = 100  # that are kept of what it complains of
 _FAREWELL = 3.0  # seconds
+_LAST_LINES = 0.5  # seconds, as a program on the way may hold the other end of the pipe still
 
 
 class Ended(Exception):
@@ -118,6 +119,7 @@ class Master:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(_FAREWELL)
+        self._listener.join(_LAST_LINES)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def forget(self) -> None:
@@ -180,7 +182,7 @@ class Master:
     def _ended(self) -> Ended:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_FAREWELL)
-        self._listener.join(0.5)  # a program on the way may hold the other end of it still
+        self._listener.join(_LAST_LINES)
         return Ended(self._process.poll(), self._said)
 
 
