@@ -379,6 +379,20 @@ def test_a_jump_is_asked_about_for_itself_and_is_not_told_the_password_of_the_du
             duct.disconnect()
 
 
+def test_a_jump_with_the_name_and_user_of_the_machine_is_not_told_its_password(files: Files) -> None:
+    with SSHD(kinds=["ed25519"]) as jump, SSHD(kinds=["ed25519"]) as far:
+        assert (jump.user, jump.host) == (far.user, far.host) and jump.password != far.password
+        place = f"Host far\n HostName {far.host}\n Port {far.port}\n User {far.user}\n"
+        files.configure(f"{place} ProxyJump {jump.user}@{jump.host}:{jump.port}\n")
+        trusting(files, jump, far)
+        person = Person(jump.password)
+        with prompting_with(person):
+            duct = OpenSSHClient(name="bastion", host="far", password=lambda _: far.password).connect()
+        assert person.texts == [f"Password for {jump.user}@far, on the way"]
+        assert duct.execute("pwd").stdout.decode().strip() == str(far.user_home)
+        duct.disconnect()
+
+
 def test_through_a_remote_the_key_of_the_far_machine_is_checked_under_its_own_name(files: Files) -> None:
     with Network("near", "far") as network:
         near, far = (

@@ -20,6 +20,7 @@ from omniduct.errors import (
     DuctConnectionError,
     DuctDriverMissing,
     DuctServerUnreachable,
+    DuctTimeout,
 )
 from omniduct.remotes.forwarding import LOOPBACK
 from omniduct.remotes.ssh.base import LOOKS_FOR, SSHRemote, in_background, is_over
@@ -190,6 +191,8 @@ class OpenSSHClient(SSHRemote):
         """Ask something of the master; when it has gone, the next use is to check first."""
         try:
             yield self._control(timeout)
+        except DuctTimeout:  # a command's own: the master has answered
+            raise
         except TimeoutError:
             self._life.doubt()
             raise DuctConnectionError(
